@@ -1,0 +1,2 @@
+// Package datagram is UDP over channels.
+package datagram
