@@ -1,0 +1,212 @@
+package socket
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// A file is a descriptor in the care of Go's poller: a *net.UDPConn that
+// package net opened, or an *os.File around a descriptor that we were given.
+type file interface {
+	SyscallConn() (syscall.RawConn, error)
+	SetReadDeadline(time.Time) error
+	Close() error
+}
+
+// A handle is what all implementations for a kernel share: everything but
+// moving datagrams.
+type handle struct {
+	file     file
+	raw      syscall.RawConn
+	family   Family
+	udp      bool
+	network  string
+	limits   Limits
+	counters Counters
+
+	// connection is held for reading while a send relies on which peer the
+	// socket is connected to, and for writing while that changes.
+	connection sync.RWMutex
+	peer       netip.AddrPort
+	// unconnected is the local address from before Connect.
+	unconnected netip.AddrPort
+}
+
+// Kernel is the Network of the system that the program runs on.
+type Kernel struct{}
+
+// Listen opens a socket as net.ListenConfig does and gives it its settings
+// before it is bound, so that no datagram is received without them.
+func (Kernel) Listen(ctx context.Context, network, address string, config Config) (Socket, error) {
+	h := &handle{udp: true, network: network, limits: config.Limits}
+	listener := net.ListenConfig{Control: func(network, address string, raw syscall.RawConn) error {
+		h.raw = raw
+		h.family = IPv4
+		if strings.HasSuffix(network, "6") {
+			h.family = Dual
+			if h.network == "udp6" || !isWildcard(address) {
+				h.family = IPv6
+			}
+		}
+		return h.configure(network, address, config)
+	}}
+	conn, err := listener.ListenPacket(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	udp, ok := conn.(*net.UDPConn)
+	if !ok {
+		conn.Close()
+		return nil, net.UnknownNetworkError(network)
+	}
+	return adopt(h, udp, config)
+}
+
+// configure prepares a socket that is not bound yet.
+func (h *handle) configure(network, address string, config Config) error {
+	if err := h.prepare(config); err != nil {
+		return err
+	}
+	for _, s := range config.Settings {
+		if err := h.SetOption(s.Option, s.Value); err != nil {
+			return &SettingError{Option: s.Option, Err: err}
+		}
+	}
+	if config.Interface != "" {
+		if err := h.bindToDevice(config.Interface); err != nil {
+			return &SettingError{Name: "interface " + config.Interface, Err: err}
+		}
+	}
+	if config.Control != nil {
+		return config.Control(network, address, h.raw)
+	}
+	return nil
+}
+
+// adopt makes a Socket of a handle and the open file that belongs to it.
+func adopt(h *handle, f file, config Config) (Socket, error) {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	h.file, h.raw = f, raw
+	h.peer = h.Info().Remote
+	if config.Portable {
+		return newPortable(h), nil
+	}
+	return newSystem(h), nil
+}
+
+// A SettingError says which setting the system refused.
+type SettingError struct {
+	Option Option
+	Name   string // if it is not an Option
+	Err    error
+}
+
+func (e *SettingError) Error() string {
+	name := e.Name
+	if name == "" {
+		name = e.Option.String()
+	}
+	return name + ": " + e.Err.Error()
+}
+
+func (e *SettingError) Unwrap() error { return e.Err }
+
+func isWildcard(address string) bool {
+	addr, err := netip.ParseAddrPort(address)
+	if err != nil { // an empty host
+		return true
+	}
+	return addr.Addr().IsUnspecified()
+}
+
+// past is a deadline that has always passed.
+var past = time.Unix(1, 0)
+
+func (h *handle) Interrupt() { _ = h.file.SetReadDeadline(past) }
+func (h *handle) Resume()    { _ = h.file.SetReadDeadline(time.Time{}) }
+
+func (h *handle) Counters() *Counters { return &h.counters }
+
+func (h *handle) Close() error { return closed(h.file.Close()) }
+
+func (h *handle) SyscallConn() (syscall.RawConn, error) { return h.raw, nil }
+
+// Info asks the kernel: an address that it chose by itself changes with
+// connect and with the first send.
+func (h *handle) Info() Info {
+	info := Info{Family: h.family, UDP: h.udp, Network: h.network}
+	_ = h.control(func(fd uintptr) error {
+		info.Local, info.Remote = sockname(fd), peername(fd)
+		return nil
+	})
+	return info
+}
+
+// Bind binds a socket that was opened unbound.
+func (h *handle) Bind(addr netip.AddrPort) error {
+	return h.control(func(fd uintptr) error { return bind(fd, addr, h.family) })
+}
+
+// Connect sets the peer, or for the zero AddrPort dissolves the association.
+// No send is in the kernel meanwhile.
+func (h *handle) Connect(peer netip.AddrPort) error {
+	if h.family == Other {
+		return errors.ErrUnsupported
+	}
+	h.connection.Lock()
+	defer h.connection.Unlock()
+	return h.control(func(fd uintptr) error {
+		if peer.IsValid() {
+			local := sockname(fd)
+			if err := connect(fd, peer, h.family); err != nil {
+				return err
+			}
+			h.peer, h.unconnected = peername(fd), local
+			return nil
+		}
+		if err := disconnect(fd); err != nil {
+			return err
+		}
+		h.peer = netip.AddrPort{}
+		// Linux forgets a port that it chose by itself. Another socket may
+		// have taken it since: then bind says so.
+		if sockname(fd).Port() == 0 && h.unconnected.Port() != 0 {
+			return bind(fd, h.unconnected, h.family)
+		}
+		return nil
+	})
+}
+
+// control runs f on the descriptor.
+func (h *handle) control(f func(fd uintptr) error) error {
+	var err error
+	if e := h.raw.Control(func(fd uintptr) { err = f(fd) }); e != nil {
+		return closed(e)
+	}
+	return err
+}
+
+// closed translates the errors of Go's poller: package os has its own words for
+// a closed file, which match no exported error.
+func closed(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return ErrInterrupted
+	case errors.Is(err, net.ErrClosed), errors.Is(err, os.ErrClosed), strings.Contains(err.Error(), "use of closed"):
+		return net.ErrClosed
+	}
+	return err
+}

@@ -1,0 +1,182 @@
+package socket
+
+import (
+	"os"
+	"sync"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"example.com/datagram/internal/buffer"
+)
+
+// mmsghdr is struct mmsghdr of recvmmsg(2), which golang.org/x/sys/unix lacks.
+// The compiler pads it as C does: to 64 bytes where pointers have 8, else to 32.
+type mmsghdr struct {
+	header unix.Msghdr
+	size   uint32
+}
+
+// system is the implementation for Linux: recvmmsg and sendmmsg with
+// generic segmentation and receive offload.
+type system struct {
+	*handle
+	receiving receiving
+}
+
+func newSystem(h *handle) Socket {
+	s := &system{handle: h}
+	s.receiving.init(s)
+	return s
+}
+
+// Most slots that one recvmmsg fills. More gains nothing measurable: the
+// system call's own cost is spread thin enough.
+const maxSlots = 64
+
+// slots are what recvmmsg works on. They hold much memory and are therefore
+// kept only by sockets that have something to read.
+type slots struct {
+	headers  [maxSlots]mmsghdr
+	vectors  [maxSlots]unix.Iovec
+	names    [maxSlots]sockaddr
+	control  [maxSlots][controlSize]byte
+	messages [maxSlots]Incoming
+}
+
+var slotsPool = sync.Pool{New: func() any { return new(slots) }}
+
+func (s *slots) free() { slotsPool.Put(s) }
+
+// receiving is the receive side of a socket. One goroutine at a time uses it.
+type receiving struct {
+	socket *system
+	batch  *Batch
+	read   func(fd uintptr) bool // bound once, so that a receive allocates nothing
+	want   int                   // slots to offer: doubled when all were filled
+	n      int
+	errno  syscall.Errno
+}
+
+func (r *receiving) init(s *system) {
+	r.socket, r.want, r.read = s, 1, r.recvmmsg
+}
+
+func (s *system) Receive(b *Batch) error {
+	r := &s.receiving
+	r.batch = b
+	if err := s.raw.Read(r.read); err != nil {
+		return closed(err)
+	}
+	if r.errno != 0 {
+		return os.NewSyscallError("recvmmsg", r.errno)
+	}
+	s.counters.ReceiveCalls.Add(1)
+	r.finish(b, b.memory.(*slots))
+	switch {
+	case r.n == r.want:
+		r.want = min(2*r.want, maxSlots)
+	case r.n <= r.want/4:
+		r.want = max(r.want/2, 1)
+	}
+	if !s.limits.Batch {
+		r.want = 1
+	}
+	return nil
+}
+
+// recvmmsg is called by the poller, with the descriptor readable as far as the
+// poller knows. It holds buffers only if there is something to put in them.
+func (r *receiving) recvmmsg(fd uintptr) bool {
+	held, _ := r.batch.memory.(*slots)
+	if held == nil {
+		held = slotsPool.Get().(*slots)
+		r.batch.memory = held
+	}
+	held.offer(r.want, r.socket.bufferSize())
+	for {
+		// MSG_DONTWAIT, because a descriptor that others share may have lost O_NONBLOCK.
+		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&held.headers)),
+			uintptr(r.want), unix.MSG_DONTWAIT, 0, 0)
+		switch errno {
+		case unix.EINTR:
+			continue
+		case unix.EAGAIN:
+			r.batch.Free()
+			return false
+		}
+		r.n, r.errno = int(n), errno
+		return true
+	}
+}
+
+// bufferSize is the room that one received message gets.
+func (s *system) bufferSize() int {
+	if s.limits.Coalesce {
+		return max(buffer.Size, s.limits.Receive)
+	}
+	return s.limits.Receive
+}
+
+// offer prepares n slots. The kernel overwrites lengths and flags, so they are
+// set anew for each call.
+func (s *slots) offer(n, size int) {
+	for i := range n {
+		m := &s.messages[i]
+		if m.Chunk != nil && len(m.Chunk.Bytes) < size {
+			m.Chunk = nil // of a socket that wanted smaller ones
+		}
+		if m.Chunk == nil {
+			m.Chunk = buffer.Get(size)
+		}
+		v := &s.vectors[i]
+		v.Base = unsafe.SliceData(m.Chunk.Bytes)
+		v.SetLen(size)
+		h := &s.headers[i].header
+		h.Name = (*byte)(unsafe.Pointer(&s.names[i]))
+		h.Namelen = uint32(len(s.names[i].bytes()))
+		h.Iov = v
+		h.Iovlen = 1
+		h.Control = &s.control[i][0]
+		h.SetControllen(controlSize)
+		h.Flags = 0
+	}
+}
+
+// finish makes messages of what the kernel wrote.
+func (r *receiving) finish(b *Batch, s *slots) {
+	b.Messages = s.messages[:r.n]
+	b.ControlErrors = 0
+	for i := range b.Messages {
+		h, m := &s.headers[i], &b.Messages[i]
+		*m = Incoming{
+			Chunk:     m.Chunk,
+			Payload:   m.Chunk.Bytes[:h.size],
+			Truncated: h.header.Flags&unix.MSG_TRUNC != 0,
+		}
+		m.Addr, m.Name = s.names[i].decode(h.header.Namelen)
+		if n := int(h.header.Controllen); n > 0 {
+			parseControl(s.control[i][:n], m)
+		}
+		if h.header.Flags&unix.MSG_CTRUNC != 0 {
+			b.ControlErrors++
+		}
+	}
+}
+
+// Drops returns the socket's own count.
+func (s *system) Drops() (uint32, bool) {
+	const skMemInfoDrops = 8 // SK_MEMINFO_DROPS of linux/sock_diag.h
+	var info [9]uint32
+	err := s.control(func(fd uintptr) error {
+		size := uint32(unsafe.Sizeof(info))
+		_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, fd, unix.SOL_SOCKET, unix.SO_MEMINFO,
+			uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
+		if errno != 0 {
+			return errno
+		}
+		return nil
+	})
+	return info[skMemInfoDrops], err == nil
+}

@@ -1,0 +1,3 @@
+package socket
+
+func newPortable(h *handle) Socket { return newSystem(h) }

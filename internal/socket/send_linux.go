@@ -1,0 +1,209 @@
+package socket
+
+import (
+	"os"
+	"sync"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"example.com/datagram/internal/batch"
+)
+
+// maxMessages is how many messages one sendmmsg carries.
+const maxMessages = 64
+
+// A transfer is one attempt to hand datagrams to the kernel, with what
+// sendmmsg works on. Transfers are pooled: an idle socket has none.
+type transfer struct {
+	headers [maxMessages]mmsghdr
+	vectors [maxMessages]unix.Iovec
+	names   [maxMessages]sockaddr
+	control [maxMessages][controlSize]byte
+	counts  [maxMessages]int // datagrams in each message
+
+	socket  *system
+	ds      []Outgoing
+	plain   bool // without segmentation
+	n       int  // messages prepared
+	sent    int
+	errno   syscall.Errno
+	refused error            // what preparing met while waiting
+	try     func(fd uintptr) // bound once, so that a send allocates nothing
+	wait    func(fd uintptr) bool
+}
+
+var transfers = sync.Pool{New: func() any {
+	t := new(transfer)
+	t.try = func(fd uintptr) { t.sendmmsg(fd) }
+	t.wait = func(fd uintptr) bool {
+		t.socket.connection.RLock()
+		defer t.socket.connection.RUnlock()
+		// Prepared anew, since the peer may have changed while this waited.
+		if err := t.prepare(); t.n == 0 {
+			t.refused = err
+			return true
+		}
+		t.sendmmsg(fd)
+		return t.errno != unix.EAGAIN
+	}
+	return t
+}}
+
+// Send makes one system call, or waits until one succeeds.
+func (s *system) Send(ds []Outgoing, wait bool) (int, error) {
+	t := transfers.Get().(*transfer)
+	defer transfers.Put(t)
+	t.socket, t.ds, t.plain = s, ds, false
+	n, err := t.send(wait)
+	t.socket, t.ds = nil, nil
+	return n, err
+}
+
+func (t *transfer) send(wait bool) (int, error) {
+	s := t.socket
+	t.refused = nil
+	s.connection.RLock()
+	if err := t.prepare(); t.n == 0 {
+		s.connection.RUnlock()
+		return 0, err
+	}
+	// Control lets senders run side by side where Write would make them queue.
+	controlErr := s.raw.Control(t.try)
+	s.connection.RUnlock()
+	if controlErr != nil {
+		return 0, closed(controlErr)
+	}
+	if t.errno == unix.EAGAIN && wait {
+		if err := s.raw.Write(t.wait); err != nil {
+			return 0, closed(err)
+		}
+		if t.refused != nil {
+			return 0, t.refused
+		}
+	}
+	if count := t.counts[0]; count > 1 && segmentationErrors(t.errno) {
+		// The kernel took none of the run. What is wrong with one of its datagrams, or
+		// with segmentation on this path, shows when each goes by itself.
+		s.counters.Retries.Add(1)
+		t.ds, t.plain = t.ds[:count], true
+		return t.send(wait)
+	}
+	if t.errno != 0 {
+		return 0, os.NewSyscallError("sendmmsg", t.errno)
+	}
+	s.counters.SendCalls.Add(1)
+	sent := 0
+	for _, count := range t.counts[:t.sent] {
+		sent += count
+	}
+	return sent, nil
+}
+
+// prepare lays out messages for as many of the datagrams as fit. An error is
+// that of the first datagram.
+func (t *transfer) prepare() error {
+	s, ds := t.socket, t.ds
+	t.n = 0
+	for len(ds) > 0 && t.n < maxMessages {
+		run := t.coalesce(ds)
+		if err := t.message(&ds[0], run); err != nil {
+			if t.n > 0 {
+				return nil // its turn comes
+			}
+			return err
+		}
+		t.counts[t.n] = run.Count
+		t.n++
+		ds = ds[run.Count:]
+		if !s.limits.Batch {
+			break
+		}
+	}
+	return nil
+}
+
+// coalesce returns the run of datagrams that one message can carry.
+func (t *transfer) coalesce(ds []Outgoing) batch.Run {
+	var run batch.Run
+	first := &ds[0]
+	run.Add(len(first.Payload), 0)
+	if t.plain || !t.socket.limits.Segment {
+		return run
+	}
+	limit := batch.MaxPayload4
+	if first.Addr.Addr().Is6() {
+		limit = batch.MaxPayload6
+	}
+	for i := 1; i < len(ds); i++ {
+		d := &ds[i]
+		if d.Addr != first.Addr || d.Control != first.Control || d.Name != nil ||
+			unsafe.Add(unsafe.Pointer(unsafe.SliceData(first.Payload)), run.Bytes) != unsafe.Pointer(unsafe.SliceData(d.Payload)) ||
+			!run.Add(len(d.Payload), limit) {
+			break
+		}
+	}
+	return run
+}
+
+// message prepares one message of a run that begins with d.
+func (t *transfer) message(d *Outgoing, run batch.Run) error {
+	s, i := t.socket, t.n
+	h := &t.headers[i].header
+	*h = unix.Msghdr{Iov: &t.vectors[i], Iovlen: 1}
+	t.vectors[i].Base = unsafe.SliceData(d.Payload)
+	t.vectors[i].SetLen(run.Bytes)
+
+	var err error
+	switch {
+	case d.Name != nil:
+		h.Namelen, err = t.names[i].encodeName(d.Name)
+	case d.Addr.IsValid() && d.Addr != s.peer:
+		// To the connected peer the kernel knows a cached route if it is not named.
+		h.Namelen, err = t.names[i].encode(d.Addr, s.family)
+	}
+	if err != nil {
+		return err
+	}
+	if h.Namelen > 0 {
+		h.Name = (*byte)(unsafe.Pointer(&t.names[i]))
+	}
+	control := t.control[i][:0]
+	if d.Control != (Control{}) {
+		v4 := d.Addr.Addr().Is4() || s.family == IPv4
+		control = appendControl(control, &d.Control, v4)
+	}
+	if run.Count > 1 {
+		control = appendSegmentSize(control, run.Size)
+	}
+	if len(control) > 0 {
+		h.Control = unsafe.SliceData(control)
+		h.SetControllen(len(control))
+	}
+	return nil
+}
+
+// segmentationErrors says whether an error may be one of segmentation offload:
+// EIO where the device or an IPsec route cannot do it, EMSGSIZE where a segment
+// exceeds the path MTU, which a single datagram may by being fragmented, EINVAL
+// for either on older kernels.
+func segmentationErrors(errno syscall.Errno) bool {
+	return errno == unix.EIO || errno == unix.EINVAL || errno == unix.EMSGSIZE
+}
+
+// sendmmsg hands over what is prepared and takes note of the outcome.
+func (t *transfer) sendmmsg(fd uintptr) {
+	for {
+		n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&t.headers)),
+			uintptr(t.n), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
+		if errno == unix.EINTR {
+			continue
+		}
+		t.sent, t.errno = int(n), errno
+		if errno != 0 {
+			t.sent = 0
+		}
+		return
+	}
+}
