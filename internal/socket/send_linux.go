@@ -11,14 +11,18 @@ import (
 	"example.com/datagram/internal/batch"
 )
 
-// maxMessages is how many messages one sendmmsg carries.
-const maxMessages = 64
+// How many messages one sendmmsg carries, and how many pieces of memory they
+// are gathered from.
+const (
+	maxMessages = 64
+	maxVectors  = 256
+)
 
 // A transfer is one attempt to hand datagrams to the kernel, with what
 // sendmmsg works on. Transfers are pooled: an idle socket has none.
 type transfer struct {
 	headers [maxMessages]mmsghdr
-	vectors [maxMessages]unix.Iovec
+	vectors [maxVectors]unix.Iovec
 	names   [maxMessages]sockaddr
 	control [maxMessages][controlSize]byte
 	counts  [maxMessages]int // datagrams in each message
@@ -105,9 +109,9 @@ func (t *transfer) send(wait bool) (int, error) {
 // that of the first datagram.
 func (t *transfer) prepare() error {
 	s, ds := t.socket, t.ds
-	t.n = 0
-	for len(ds) > 0 && t.n < maxMessages {
-		run := t.coalesce(ds)
+	t.n, t.used = 0, 0
+	for len(ds) > 0 && t.n < maxMessages && t.used < maxVectors {
+		run := t.gather(ds)
 		if err := t.message(&ds[0], run); err != nil {
 			if t.n > 0 {
 				return nil // its turn comes
@@ -124,37 +128,46 @@ func (t *transfer) prepare() error {
 	return nil
 }
 
-// coalesce returns the run of datagrams that one message can carry.
-func (t *transfer) coalesce(ds []Outgoing) batch.Run {
+// gather points the next message at the payloads of those of the datagrams that it
+// can carry.
+func (t *transfer) gather(ds []Outgoing) batch.Run {
 	var run batch.Run
 	first := &ds[0]
-	run.Add(len(first.Payload), 0)
-	if t.plain || !t.socket.limits.Segment {
-		return run
-	}
+	h := &t.headers[t.n].header
+	*h = unix.Msghdr{Iov: &t.vectors[t.used]}
 	limit := batch.MaxPayload4
 	if first.Addr.Addr().Is6() {
 		limit = batch.MaxPayload6
 	}
-	for i := 1; i < len(ds); i++ {
+	segment := t.socket.limits.Segment && !t.plain
+	var end unsafe.Pointer // of the last piece
+	for i := range ds {
 		d := &ds[i]
-		if d.Addr != first.Addr || d.Control != first.Control || d.Name != nil ||
-			unsafe.Add(unsafe.Pointer(unsafe.SliceData(first.Payload)), run.Bytes) != unsafe.Pointer(unsafe.SliceData(d.Payload)) ||
+		if i > 0 && (!segment || t.used == maxVectors || d.Addr != first.Addr || d.Name != nil || d.Control != first.Control) ||
 			!run.Add(len(d.Payload), limit) {
 			break
 		}
+		// Payloads that lie behind one another are one piece.
+		start := unsafe.Pointer(unsafe.SliceData(d.Payload))
+		if i > 0 && start == end {
+			v := &t.vectors[t.used-1]
+			v.SetLen(int(v.Len) + len(d.Payload))
+		} else {
+			v := &t.vectors[t.used]
+			v.Base = (*byte)(start)
+			v.SetLen(len(d.Payload))
+			t.used++
+			h.SetIovlen(int(h.Iovlen) + 1)
+		}
+		end = unsafe.Add(start, len(d.Payload))
 	}
 	return run
 }
 
-// message prepares one message of a run that begins with d.
+// message addresses a message of a run that begins with d.
 func (t *transfer) message(d *Outgoing, run batch.Run) error {
 	s, i := t.socket, t.n
 	h := &t.headers[i].header
-	*h = unix.Msghdr{Iov: &t.vectors[i], Iovlen: 1}
-	t.vectors[i].Base = unsafe.SliceData(d.Payload)
-	t.vectors[i].SetLen(run.Bytes)
-
 	var err error
 	switch {
 	case d.Name != nil:

@@ -82,6 +82,9 @@ type Config struct {
 	Control func(network, address string, c syscall.RawConn) error
 	// Portable asks for the implementation that every system has.
 	Portable bool
+	// Shared says that others may read from the socket too, so that what they
+	// would notice stays as it is.
+	Shared bool
 	Limits
 }
 
@@ -156,6 +159,10 @@ type Incoming struct {
 	// by setting the field to nil; else the next Receive overwrites it.
 	Payload []byte
 	Chunk   *buffer.Chunk
+	// Lent and FirstPart are the receiver's: the chunk that now holds the
+	// payload, and the first of the parts in which it lends it.
+	Lent      *buffer.Chunk
+	FirstPart int
 	// SegmentSize is the size of each of the coalesced datagrams, of which the
 	// last may be shorter. It is 0 for a single datagram.
 	SegmentSize int

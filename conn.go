@@ -1,0 +1,481 @@
+package datagram
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"golang.org/x/sync/semaphore"
+
+	"example.com/datagram/internal/socket"
+)
+
+// A Conn is a handle to a datagram socket, as uv_udp_t is of libuv. It may
+// exist before the socket does; [Conn.Bind] or the first use makes one.
+//
+// All methods may be called from many goroutines at once, and from inside
+// completion functions, handlers and [Conn.Serve], but for the few that would wait for
+// themselves and say so. After [Conn.Close] they return [net.ErrClosed].
+//
+// Errors are *[net.OpError] with the operation, the network and the addresses,
+// and match the system's errno, [net.ErrClosed] or [errors.ErrUnsupported] through
+// [errors.Is].
+type Conn struct {
+	config config
+
+	// opening is held while a socket is made, by whoever does it: others may
+	// give up waiting when their context ends.
+	opening *semaphore.Weighted
+	open    atomic.Pointer[openSocket]
+	peer    atomic.Pointer[netip.AddrPort] // nil while unconnected
+
+	mu       sync.Mutex
+	settings settings // what the socket has or will have
+	data     any
+
+	closed atomic.Bool
+	// alive counts what runs for the handle, itself until Close included.
+	alive atomic.Int64
+	done  chan struct{}
+
+	recv receiver
+	send sender
+}
+
+// openSocket is the socket of a handle with what never changes about it.
+type openSocket struct {
+	socket.Socket
+	info socket.Info
+}
+
+// New returns a handle without a socket. What options and setters ask for is
+// remembered until there is one. It is uv_udp_init.
+func New(opts ...Option) (*Conn, error) {
+	config, err := newConfig(opts)
+	if err != nil {
+		return nil, &net.OpError{Op: "new", Net: "udp", Err: err}
+	}
+	c := &Conn{
+		config:   config,
+		settings: config.settings,
+		data:     config.data,
+		opening:  semaphore.NewWeighted(1),
+		done:     make(chan struct{}),
+	}
+	c.alive.Store(1)
+	c.recv.init(c)
+	c.send.init(c)
+	return c, nil
+}
+
+// Listen returns a handle bound to a local address. The network is "udp",
+// "udp4" or "udp6"; address is as for [net.ListenPacket]: a wildcard on "udp" serves
+// both families, a multicast address listens on the wildcard with address
+// reuse, port 0 lets the system choose.
+func Listen(ctx context.Context, network, address string, opts ...Option) (*Conn, error) {
+	return opened(opts, func(c *Conn) error { return c.Bind(ctx, network, address) })
+}
+
+// Dial returns a handle connected to address: it sends to and receives from
+// no one else. The local address is the system's choice. An empty host is the local
+// host, as for [net.Dial].
+func Dial(ctx context.Context, network, address string, opts ...Option) (*Conn, error) {
+	return opened(opts, func(c *Conn) error {
+		peer, err := resolve(ctx, network, address)
+		if err != nil {
+			return &net.OpError{Op: "dial", Net: network, Err: err}
+		}
+		local, wildcard := "udp4", "0.0.0.0:0"
+		if peer.Addr().Is6() {
+			local, wildcard = "udp6", "[::]:0"
+		}
+		if peer.Addr().IsUnspecified() {
+			loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
+			if peer.Addr().Is6() {
+				loopback = netip.IPv6Loopback()
+			}
+			peer = netip.AddrPortFrom(loopback, peer.Port())
+		}
+		if err := c.Bind(ctx, local, wildcard); err != nil {
+			return err
+		}
+		return c.Connect(peer)
+	})
+}
+
+// Open returns a handle for the socket of a file: any that keeps the datagram
+// contract, among them UDP, raw IP, ICMP ping, Unix datagram, netlink and packet
+// sockets, bound and connected or not. The handle works on a duplicate; f stays
+// the caller's to close. The socket is shared with f: it becomes non-blocking. It is uv_udp_open.
+//
+// A file that is not a socket is ENOTSOCK, a stream socket EPROTOTYPE. What a family cannot
+// do, as a TTL on netlink, is [errors.ErrUnsupported]. Since others may
+// read from the socket, coalescing on receive is left as it is unless [OffloadAll] is
+// asked for with [WithOffload].
+func Open(f *os.File, opts ...Option) (*Conn, error) {
+	return opened(opts, func(c *Conn) error {
+		if f == nil {
+			return c.opError("open", nil, syscall.EINVAL)
+		}
+		config := c.socketConfig()
+		config.Shared = !c.config.offloadAsked || c.config.offload < OffloadAll
+		s, err := socket.Open(f, config)
+		if err != nil {
+			return c.opError("open", nil, err)
+		}
+		return c.adopt(s)
+	})
+}
+
+// opened returns a new handle after open, or none.
+func opened(opts []Option, open func(*Conn) error) (*Conn, error) {
+	c, err := New(opts...)
+	if err != nil {
+		return nil, err
+	}
+	if err := open(c); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// Bind makes the socket and binds it to a local address, as [Listen] does. A
+// handle is bound once: after the first time, also if a use of the handle
+// did it, Bind is EINVAL. A Bind that failed leaves the handle without
+// a socket, to be tried again. Names are looked up until ctx ends. It is uv_udp_bind.
+func (c *Conn) Bind(ctx context.Context, network, address string) error {
+	if ctx == nil {
+		return c.opError("listen", nil, syscall.EINVAL)
+	}
+	switch network {
+	case "udp", "udp4", "udp6":
+	default:
+		return c.opError("listen", nil, net.UnknownNetworkError(network))
+	}
+	if err := c.acquire(ctx); err != nil {
+		return c.opError("listen", nil, err)
+	}
+	defer c.opening.Release(1)
+	if s := c.socket(); s != nil {
+		return c.bindOpen(ctx, s, network, address)
+	}
+	return c.makeSocket(ctx, network, address)
+}
+
+// bindOpen binds a socket that Open got unbound.
+func (c *Conn) bindOpen(ctx context.Context, s *openSocket, network, address string) error {
+	if s.info.Family == socket.Other || s.Info().Local.Port() != 0 {
+		return c.opError("listen", nil, syscall.EINVAL)
+	}
+	addr, err := resolve(ctx, network, address)
+	if err != nil {
+		return c.opError("listen", nil, err)
+	}
+	return c.addrError("listen", addr, s.Bind(addr))
+}
+
+// ensure makes a socket of a family if there is none yet. The first use of a
+// handle calls it.
+func (c *Conn) ensure(v4 bool) (*openSocket, error) {
+	if s := c.socket(); s != nil {
+		return s, nil
+	}
+	if err := c.acquire(context.Background()); err != nil {
+		return nil, c.opError("listen", nil, err)
+	}
+	defer c.opening.Release(1)
+	if s := c.socket(); s != nil {
+		return s, nil
+	}
+	network, wildcard := "udp", "[::]:0"
+	if v4 {
+		network, wildcard = "udp4", "0.0.0.0:0"
+	}
+	if err := c.makeSocket(context.Background(), network, wildcard); err != nil {
+		return nil, err
+	}
+	return c.socket(), nil
+}
+
+// acquire waits for the right to make the socket. Release gives it back.
+func (c *Conn) acquire(ctx context.Context) error {
+	if c.closed.Load() {
+		return net.ErrClosed
+	}
+	return c.opening.Acquire(ctx, 1)
+}
+
+// makeSocket makes and binds the socket. opening must be held.
+func (c *Conn) makeSocket(ctx context.Context, network, address string) error {
+	s, err := socket.Kernel{}.Listen(ctx, network, address, c.socketConfig())
+	if err != nil {
+		return c.opError("listen", nil, err)
+	}
+	return c.adopt(s)
+}
+
+// adopt makes s the socket of the handle.
+func (c *Conn) adopt(s socket.Socket) error {
+	info := s.Info()
+	if info.Remote.IsValid() {
+		c.peer.Store(&info.Remote)
+	}
+	c.recv.baseline(s)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed.Load() {
+		s.Close()
+		return c.opError("listen", nil, net.ErrClosed)
+	}
+	c.open.Store(&openSocket{Socket: s, info: info})
+	return nil
+}
+
+func (c *Conn) socketConfig() socket.Config {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return socket.Config{
+		Settings:  c.settings.list(),
+		Interface: c.config.interfaceName,
+		Control:   c.config.control,
+		Limits: socket.Limits{
+			Receive:  c.config.maxDatagram,
+			Batch:    c.config.offload >= OffloadBatch,
+			Coalesce: c.config.offload >= OffloadAll,
+			Segment:  c.config.offload >= OffloadAll,
+		},
+	}
+}
+
+// socket returns the socket, or nil while there is none.
+func (c *Conn) socket() *openSocket { return c.open.Load() }
+
+// existing returns the socket, or says why there is none.
+func (c *Conn) existing() (*openSocket, error) {
+	if c.closed.Load() {
+		return nil, net.ErrClosed
+	}
+	if s := c.socket(); s != nil {
+		return s, nil
+	}
+	return nil, syscall.EBADF
+}
+
+// Connect sets the peer: from now on the handle sends to peer, without naming
+// it, and receives from no one else; what others sent before and was not delivered
+// yet is dropped and counted in [Stats].PolicyDrops. A connected handle
+// is told of ICMP errors, as ECONNREFUSED, by a later send or receive. A handle without a
+// socket is bound first. Connecting a connected handle is EISCONN. It is uv_udp_connect.
+func (c *Conn) Connect(peer netip.AddrPort) error {
+	return c.addrError("connect", peer, c.connect(unmap(peer)))
+}
+
+func (c *Conn) connect(peer netip.AddrPort) error {
+	if c.closed.Load() {
+		return net.ErrClosed
+	}
+	if !peer.IsValid() {
+		return syscall.EINVAL
+	}
+	if c.peer.Load() != nil {
+		return syscall.EISCONN
+	}
+	s, err := c.ensure(peer.Addr().Is4())
+	if err != nil {
+		return err
+	}
+	if err := c.acquire(context.Background()); err != nil {
+		return err
+	}
+	defer c.opening.Release(1)
+	if c.peer.Load() != nil {
+		return syscall.EISCONN
+	}
+	if err := s.Connect(peer); err != nil {
+		return err
+	}
+	if remote := s.Info().Remote; remote.IsValid() {
+		peer = remote // the system connects the wildcard to the loopback address
+	}
+	c.peer.Store(&peer)
+	c.recv.dropStrangers(peer)
+	return nil
+}
+
+// Disconnect dissolves the association with the peer and keeps the local
+// address and port. Where the system forgets a port that it had chosen itself,
+// as Linux does, it is bound again; if another socket took it in between, that error is
+// returned. Queued datagrams still go to the peer they were accepted for. An
+// unconnected handle is ENOTCONN. It is uv_udp_connect without an address.
+func (c *Conn) Disconnect() error {
+	return c.opError("disconnect", nil, c.disconnect())
+}
+
+func (c *Conn) disconnect() error {
+	if err := c.acquire(context.Background()); err != nil {
+		return err
+	}
+	defer c.opening.Release(1)
+	if c.peer.Load() == nil {
+		return syscall.ENOTCONN
+	}
+	s, err := c.existing()
+	if err != nil {
+		return err
+	}
+	c.peer.Store(nil)
+	return s.Connect(netip.AddrPort{})
+}
+
+// LocalAddr returns the address that the handle is bound to. It is zero while
+// there is none and after Close. It is uv_udp_getsockname.
+func (c *Conn) LocalAddr() netip.AddrPort {
+	s, err := c.existing()
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	local := s.Info().Local
+	if local.Port() == 0 && s.info.UDP {
+		return netip.AddrPort{}
+	}
+	return local
+}
+
+// RemoteAddr returns the peer of a connected handle. It is zero while
+// unconnected and after Close. It is uv_udp_getpeername.
+func (c *Conn) RemoteAddr() netip.AddrPort {
+	if peer := c.peer.Load(); peer != nil && !c.closed.Load() {
+		return *peer
+	}
+	return netip.AddrPort{}
+}
+
+// SyscallConn returns raw access to the socket. It changes nothing about it:
+// a raw read may return coalesced datagrams, unless [WithOffload] says otherwise. Do not call
+// Close from inside its functions, as Close waits for them. Before there is a socket it
+// is EBADF. It is uv_fileno.
+func (c *Conn) SyscallConn() (syscall.RawConn, error) {
+	s, err := c.existing()
+	if err != nil {
+		return nil, c.opError("raw", nil, err)
+	}
+	raw, err := s.SyscallConn()
+	return raw, c.opError("raw", nil, err)
+}
+
+// File returns a duplicate of the socket's descriptor, as [net.UDPConn.File]
+// does. It is the caller's to close. It shares the socket and its mode with
+// the handle. Before there is a socket it is EBADF.
+func (c *Conn) File() (*os.File, error) {
+	s, err := c.existing()
+	if err != nil {
+		return nil, c.opError("file", nil, err)
+	}
+	f, err := s.File()
+	return f, c.opError("file", nil, err)
+}
+
+// Data returns what SetData or [WithData] set: anything that the program wants
+// to find with the handle. It works on closed handles too.
+func (c *Conn) Data() any {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.data
+}
+
+// SetData sets what Data returns.
+func (c *Conn) SetData(v any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.data = v
+}
+
+// Active reports whether the handle is receiving or has sends that are
+// not completed. It is uv_is_active.
+func (c *Conn) Active() bool {
+	return !c.closed.Load() && (c.recv.active() || c.send.active())
+}
+
+// Close closes the handle. It returns when the port is free; it waits
+// for system calls in flight, but not for readers, handlers and completion functions,
+// and may be called from any of them. What is queued is completed with
+// [net.ErrClosed], in order, and what waits in the channel stays readable.
+// Closing again is net.ErrClosed. It is uv_close.
+func (c *Conn) Close() error {
+	if c.closed.Swap(true) {
+		return c.opError("close", nil, net.ErrClosed)
+	}
+	c.mu.Lock() // after adopt, or before it
+	s := c.socket()
+	c.mu.Unlock()
+	c.send.refuse()
+	var err error
+	if s != nil {
+		c.recv.lastDrops(s)
+		err = s.Close()
+	}
+	c.recv.close()
+	c.send.close()
+	c.leave()
+	return c.opError("close", nil, err)
+}
+
+// Shutdown stops accepting datagrams to send, waits until those accepted have been sent and
+// their completion functions have returned, closes the handle and waits for
+// [Conn.Done]. When ctx ends first it closes at once and returns ctx's error.
+// Called from inside a handler or completion function of the
+// handle it waits for itself. Meanwhile receiving goes on.
+func (c *Conn) Shutdown(ctx context.Context) error {
+	if ctx == nil {
+		return c.opError("shutdown", nil, syscall.EINVAL)
+	}
+	if c.closed.Load() {
+		return c.opError("shutdown", nil, net.ErrClosed)
+	}
+	c.send.refuse()
+	if err := c.send.flush(ctx, true); err != nil {
+		if !errors.Is(err, net.ErrClosed) {
+			c.Close()
+		}
+		return c.opError("shutdown", nil, err)
+	}
+	if err := c.Close(); err != nil {
+		return err
+	}
+	select {
+	case <-c.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Done returns a channel that is closed when the handle is closed and none of
+// its goroutines, completion functions and handlers runs any more. Waiting for
+// it inside one of those waits for itself. It stands for the callback of uv_close.
+func (c *Conn) Done() <-chan struct{} { return c.done }
+
+// enter counts something that runs for the handle. It fails after Done.
+func (c *Conn) enter() bool {
+	for {
+		n := c.alive.Load()
+		if n == 0 {
+			return false
+		}
+		if c.alive.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+func (c *Conn) leave() {
+	if c.alive.Add(-1) == 0 {
+		close(c.done)
+	}
+}

@@ -1,0 +1,131 @@
+// Package queue stores datagrams that wait to be sent: a first-in first-out
+// list of blocks, each a piece of memory into which payloads are copied
+// straight behind one another, so that neighbours can leave as one message.
+package queue
+
+import (
+	"sync"
+
+	"example.com/datagram/internal/buffer"
+	"example.com/datagram/internal/socket"
+)
+
+// blockDatagrams is how many datagrams a block holds at most. A block is sent
+// as a whole; four full segmented messages amortise a system call well enough.
+const blockDatagrams = 256
+
+// A Block holds datagrams that were accepted one after the other.
+type Block struct {
+	// Datagrams, Tails and their indexes go together.
+	Datagrams []socket.Outgoing
+	Tails     []Tail
+	// Answered is how many of them the kernel has answered for.
+	Answered int
+	// Report says that somebody waits to hear of one of them.
+	Report bool
+
+	chunk *buffer.Chunk
+	used  int
+	next  *Block
+}
+
+// A Tail is what the sender keeps with a datagram.
+type Tail struct {
+	Size int         // of the payload as it was accepted
+	Done func(error) // may be nil
+	Err  error       // the kernel's answer
+}
+
+var blocks = sync.Pool{New: func() any {
+	return &Block{
+		Datagrams: make([]socket.Outgoing, 0, blockDatagrams),
+		Tails:     make([]Tail, 0, blockDatagrams),
+	}
+}}
+
+// Free gives back the block's memory.
+func (b *Block) Free() {
+	clear(b.Datagrams)
+	clear(b.Tails)
+	if b.chunk != nil {
+		b.chunk.Free()
+	}
+	*b = Block{Datagrams: b.Datagrams[:0], Tails: b.Tails[:0]}
+	blocks.Put(b)
+}
+
+// memory returns n bytes for a payload, or nil if the block has no room.
+func (b *Block) memory(n int) []byte {
+	if len(b.Datagrams) == cap(b.Datagrams) {
+		return nil
+	}
+	if n > buffer.Size {
+		return make([]byte, n) // only families other than the Internet's have such datagrams
+	}
+	if b.chunk == nil {
+		b.chunk = buffer.Get(buffer.Size)
+	}
+	if n > len(b.chunk.Bytes)-b.used {
+		return nil
+	}
+	start := b.used
+	b.used += n
+	return b.chunk.Bytes[start:b.used:b.used]
+}
+
+// A List is a first-in first-out list of blocks. The zero List is empty.
+type List struct{ head, tail *Block }
+
+// Append returns memory for the payload of d, of n bytes, at the end of the
+// list, and remembers the rest of d with it.
+func (l *List) Append(d socket.Outgoing, n int, tail Tail) []byte {
+	var payload []byte
+	if l.tail != nil {
+		payload = l.tail.memory(n)
+	}
+	if payload == nil {
+		l.Put(blocks.Get().(*Block))
+		payload = l.tail.memory(n)
+	}
+	b := l.tail
+	d.Payload = payload
+	b.Datagrams = append(b.Datagrams, d)
+	b.Tails = append(b.Tails, tail)
+	b.Report = b.Report || tail.Done != nil
+	return payload
+}
+
+// Put appends a block.
+func (l *List) Put(b *Block) {
+	b.next = nil
+	if l.tail == nil {
+		l.head = b
+	} else {
+		l.tail.next = b
+	}
+	l.tail = b
+}
+
+// PutFront puts a block before all others.
+func (l *List) PutFront(b *Block) {
+	if b.next = l.head; b.next == nil {
+		l.tail = b
+	}
+	l.head = b
+}
+
+// Take removes and returns the first block, or nil.
+func (l *List) Take() *Block {
+	b := l.head
+	if b == nil {
+		return nil
+	}
+	if l.head = b.next; l.head == nil {
+		l.tail = nil
+	}
+	b.next = nil
+	return b
+}
+
+// Empty reports whether there is no block.
+func (l *List) Empty() bool { return l.head == nil }

@@ -1,0 +1,135 @@
+package datagram
+
+import (
+	"net"
+	"net/netip"
+	"syscall"
+
+	"example.com/datagram/internal/socket"
+)
+
+// JoinGroup makes the handle receive what is sent to a multicast group and
+// arrives at an interface; nil leaves the choice of the interface to the
+// system. A handle without a socket is bound first, to the wildcard address of the group's
+// family. Only groups that this handle has joined are received. The
+// membership ends with LeaveGroup, with Close and when the interface goes
+// away.
+//
+// A group that is not a multicast address is EINVAL, joining again
+// EADDRINUSE. Linux limits the groups of a socket (net.ipv4.igmp_max_memberships, 20)
+// with ENOBUFS. It is uv_udp_set_membership.
+func (c *Conn) JoinGroup(group netip.Addr, ifi *net.Interface) error {
+	return c.membership("join", socket.Membership{Group: group, Interface: ifi}, true)
+}
+
+// LeaveGroup ends a membership. One that is not there is EADDRNOTAVAIL.
+func (c *Conn) LeaveGroup(group netip.Addr, ifi *net.Interface) error {
+	return c.membership("leave", socket.Membership{Group: group, Interface: ifi, Leave: true}, true)
+}
+
+// JoinSourceGroup is JoinGroup for what one source sends to the group
+// (RFC 4607). The source must be of the group's family, else it is EINVAL;
+// other errors are the system's own. It is uv_udp_set_source_membership.
+func (c *Conn) JoinSourceGroup(group, source netip.Addr, ifi *net.Interface) error {
+	return c.membership("join", socket.Membership{Group: group, Source: source, Interface: ifi}, false)
+}
+
+// LeaveSourceGroup ends the membership for one source.
+func (c *Conn) LeaveSourceGroup(group, source netip.Addr, ifi *net.Interface) error {
+	return c.membership("leave", socket.Membership{Group: group, Source: source, Interface: ifi, Leave: true}, false)
+}
+
+func (c *Conn) membership(op string, m socket.Membership, anySource bool) error {
+	m.Group, m.Source = m.Group.Unmap().WithZone(""), m.Source.Unmap().WithZone("")
+	addr := netip.AddrPortFrom(m.Group, 0)
+	if !m.Group.IsMulticast() || !anySource && m.Source.BitLen() != m.Group.BitLen() {
+		return c.addrError(op, addr, syscall.EINVAL)
+	}
+	if c.closed.Load() {
+		return c.addrError(op, addr, net.ErrClosed)
+	}
+	s, err := c.ensure(m.Group.Is4())
+	if err != nil {
+		return err
+	}
+	return c.addrError(op, addr, s.Membership(m))
+}
+
+// SetMulticastLoopback says whether datagrams that the handle sends to groups
+// are also delivered on this host, as they are by default. (Windows asks that of the receiver.)
+// It is uv_udp_set_multicast_loop.
+func (c *Conn) SetMulticastLoopback(on bool) error {
+	return c.set(socket.MulticastLoopback, boolInt(on))
+}
+
+// MulticastLoopback returns whether datagrams sent to groups are delivered on
+// this host. Before there is a socket it returns what was set, or EBADF.
+func (c *Conn) MulticastLoopback() (bool, error) {
+	on, err := c.get(socket.MulticastLoopback)
+	return on != 0, err
+}
+
+// SetMulticastTTL sets the time to live of IPv4 and the hop limit of IPv6 for
+// datagrams to groups, 1 to 255, by default 1: they do not leave the network. Other
+// values are EINVAL. It is uv_udp_set_multicast_ttl.
+func (c *Conn) SetMulticastTTL(ttl int) error { return c.set(socket.MulticastTTL, ttl) }
+
+// MulticastTTL returns the time to live of datagrams to groups. Before there
+// is a socket it returns what was set, or EBADF.
+func (c *Conn) MulticastTTL() (int, error) { return c.get(socket.MulticastTTL) }
+
+// SetMulticastInterface sets the interface that datagrams to groups leave by.
+// nil leaves the choice to the system. It is uv_udp_set_multicast_interface.
+func (c *Conn) SetMulticastInterface(ifi *net.Interface) error {
+	return c.set(socket.MulticastInterface, interfaceIndex(ifi))
+}
+
+// MulticastInterface returns what was set, nil if the choice is the system's.
+func (c *Conn) MulticastInterface() (*net.Interface, error) {
+	c.mu.Lock()
+	index, closed := c.settings.value[socket.MulticastInterface], c.closed.Load()
+	c.mu.Unlock()
+	if closed {
+		return nil, c.settingError("multicast interface", net.ErrClosed)
+	}
+	if index == 0 {
+		return nil, nil
+	}
+	ifi, err := net.InterfaceByIndex(index)
+	return ifi, c.settingError("multicast interface", err)
+}
+
+// InterfaceByAddr returns the interface that has an address, for programs
+// that name interfaces as libuv does. The zone of an IPv6 address suffices if it
+// has one; the wildcard address is nil, the system's choice. An address that no interface has is
+// ENODEV.
+func InterfaceByAddr(addr netip.Addr) (*net.Interface, error) {
+	fail := func(err error) (*net.Interface, error) {
+		return nil, &net.OpError{Op: "route", Net: "ip+net", Addr: &net.IPAddr{IP: addr.AsSlice(), Zone: addr.Zone()}, Err: err}
+	}
+	if !addr.IsValid() {
+		return fail(syscall.EINVAL)
+	}
+	if zone := addr.Zone(); zone != "" {
+		return net.InterfaceByName(zone)
+	}
+	if addr.IsUnspecified() {
+		return nil, nil
+	}
+	interfaces, err := net.Interfaces()
+	if err != nil {
+		return fail(err)
+	}
+	for _, ifi := range interfaces {
+		addrs, err := ifi.Addrs()
+		if err != nil {
+			continue // it went away
+		}
+		for _, a := range addrs {
+			if prefix, err := netip.ParsePrefix(a.String()); err == nil && prefix.Addr() == addr.Unmap() {
+				return &ifi, nil
+			}
+		}
+	}
+	return fail(syscall.ENODEV)
+}

@@ -1,0 +1,330 @@
+package datagram
+
+import (
+	"net"
+	"syscall"
+
+	"example.com/datagram/internal/socket"
+)
+
+// An Option says how a [Conn] is to be made. Of options given twice the later
+// one wins. An option whose value is out of range fails the constructor with
+// EINVAL; one that the system refuses fails the call that makes the socket.
+// Either error names the option.
+type Option func(*config) error
+
+// config is what options set, and what a Conn remembers until it has a socket.
+type config struct {
+	settings settings
+
+	interfaceName string
+	control       func(network, address string, c syscall.RawConn) error
+
+	recvQueue   int
+	overflow    Overflow
+	maxDatagram int
+
+	sendCount, sendBytes int
+
+	offload      Offload
+	offloadAsked bool
+
+	errorHandler func(error)
+	data         any
+}
+
+// Defaults that options change.
+const (
+	defaultRecvQueue   = 32 // datagrams; a longer channel moves no more of them
+	defaultSendCount   = 1024
+	defaultSendBytes   = 4 << 20
+	defaultMaxDatagram = 65535
+)
+
+func newConfig(opts []Option) (config, error) {
+	c := config{
+		recvQueue:   defaultRecvQueue,
+		sendCount:   defaultSendCount,
+		sendBytes:   defaultSendBytes,
+		maxDatagram: defaultMaxDatagram,
+		offload:     OffloadAll,
+	}
+	// Package net turns broadcast on for every socket, libuv does not.
+	c.settings.remember(socket.Broadcast, 0)
+	for _, opt := range opts {
+		if opt == nil {
+			return c, &socket.SettingError{Name: "nil option", Err: syscall.EINVAL}
+		}
+		if err := opt(&c); err != nil {
+			return c, err
+		}
+	}
+	return c, nil
+}
+
+// settings are socket options by the values that were asked for.
+type settings struct {
+	asked [socket.Options]bool
+	value [socket.Options]int
+}
+
+func (s *settings) remember(option socket.Option, value int) {
+	s.asked[option], s.value[option] = true, value
+}
+
+// list returns what was asked for, in the order in which to apply it.
+func (s *settings) list() []socket.Setting {
+	var list []socket.Setting
+	for option, asked := range s.asked {
+		if asked {
+			list = append(list, socket.Setting{Option: socket.Option(option), Value: s.value[option]})
+		}
+	}
+	return list
+}
+
+// setting returns an Option that remembers a socket option.
+func setting(option socket.Option, value int) Option {
+	return func(c *config) error {
+		if err := checkSetting(option, value); err != nil {
+			return err
+		}
+		c.settings.remember(option, value)
+		return nil
+	}
+}
+
+// checkSetting refuses values that no system takes.
+func checkSetting(option socket.Option, value int) error {
+	ok := true
+	switch option {
+	case socket.TTL, socket.MulticastTTL:
+		ok = 1 <= value && value <= 255
+	case socket.ReadBuffer, socket.WriteBuffer:
+		ok = 0 <= value && value <= 1<<31-1
+	}
+	if !ok {
+		return &socket.SettingError{Option: option, Err: syscall.EINVAL}
+	}
+	return nil
+}
+
+func invalid(name string) error {
+	return &socket.SettingError{Name: name, Err: syscall.EINVAL}
+}
+
+func boolInt(on bool) int {
+	if on {
+		return 1
+	}
+	return 0
+}
+
+// WithIPv6Only makes a wildcard handle of IPv6 refuse IPv4, where it serves
+// both by default. With an IPv4 address it is EINVAL. UV_UDP_IPV6ONLY.
+func WithIPv6Only() Option { return setting(socket.IPv6Only, 1) }
+
+// WithReuseAddr lets the handle bind a port that others have bound with the
+// same option. On Linux the last of them receives all unicast datagrams: the
+// port is stolen. It serves multicast, where each member receives. UV_UDP_REUSEADDR.
+func WithReuseAddr() Option { return setting(socket.ReuseAddr, 1) }
+
+// WithReusePort lets the handle share a port with others of the same user that
+// have the same option; the system distributes flows among them. It is
+// errors.ErrUnsupported where the system does not balance the load: on
+// everything but Linux and FreeBSD. UV_UDP_REUSEPORT.
+func WithReusePort() Option { return setting(socket.ReusePort, 1) }
+
+// WithBroadcast allows sending to broadcast addresses. See [Conn.SetBroadcast].
+func WithBroadcast() Option { return setting(socket.Broadcast, 1) }
+
+// WithTTL sets the time to live of IPv4 and the hop limit of IPv6, 1 to 255.
+// See [Conn.SetTTL].
+func WithTTL(ttl int) Option { return setting(socket.TTL, ttl) }
+
+// WithTrafficClass sets the type of service of IPv4 and the traffic class of
+// IPv6 for datagrams that do not bring their own in [Metadata].
+func WithTrafficClass(tc uint8) Option { return setting(socket.TrafficClass, int(tc)) }
+
+// WithMulticastLoopback says whether datagrams to groups come back to this
+// host. See [Conn.SetMulticastLoopback].
+func WithMulticastLoopback(on bool) Option { return setting(socket.MulticastLoopback, boolInt(on)) }
+
+// WithMulticastTTL sets how far datagrams to groups go, 1 to 255. See
+// [Conn.SetMulticastTTL].
+func WithMulticastTTL(ttl int) Option { return setting(socket.MulticastTTL, ttl) }
+
+// WithMulticastInterface sets the interface that datagrams to groups leave by; nil leaves the
+// choice to the system. See [Conn.SetMulticastInterface].
+func WithMulticastInterface(ifi *net.Interface) Option {
+	return setting(socket.MulticastInterface, interfaceIndex(ifi))
+}
+
+// WithReadBuffer asks for a receive buffer in the system. See
+// [Conn.SetReadBuffer].
+func WithReadBuffer(bytes int) Option { return setting(socket.ReadBuffer, bytes) }
+
+// WithWriteBuffer asks for a send buffer in the system. See
+// [Conn.SetWriteBuffer].
+func WithWriteBuffer(bytes int) Option { return setting(socket.WriteBuffer, bytes) }
+
+// WithInterface binds the handle to a network interface: it receives and sends
+// through no other. It is errors.ErrUnsupported on systems other than Linux and macOS.
+func WithInterface(name string) Option {
+	return func(c *config) error {
+		if name == "" {
+			return invalid("interface")
+		}
+		c.interfaceName = name
+		return nil
+	}
+}
+
+// Overflow says what happens to received datagrams when the reader is slower
+// than they come in. See [WithRecvQueue].
+type Overflow uint8
+
+const (
+	// Block leaves them in the system's receive buffer. When that is full the
+	// system drops the newest, counted in [Stats].KernelDrops.
+	Block Overflow = iota
+	// DropNewest drops those that find the channel full, counted in
+	// [Stats].PolicyDrops.
+	DropNewest
+	// DropOldest drops what has waited longest in the channel, counted in
+	// [Stats].PolicyDrops.
+	DropOldest
+)
+
+// WithRecvQueue sets the capacity of the channel of [Conn.Recv] in datagrams,
+// at least 1, by default 32, and what happens when it is full, by default
+// [Block].
+func WithRecvQueue(n int, full Overflow) Option {
+	return func(c *config) error {
+		if n < 1 || full > DropOldest {
+			return invalid("receive queue")
+		}
+		c.recvQueue, c.overflow = n, full
+		return nil
+	}
+}
+
+// WithSendQueue bounds the send queue by the number of datagrams and by their
+// payload bytes, both at least 1 and inclusive, by default 1,024 and 4 MiB. One
+// datagram larger than the bound in bytes is let in when the queue is empty.
+func WithSendQueue(count, bytes int) Option {
+	return func(c *config) error {
+		if count < 1 || bytes < 1 {
+			return invalid("send queue")
+		}
+		c.sendCount, c.sendBytes = count, bytes
+		return nil
+	}
+}
+
+// WithMaxDatagramSize limits what is received of a datagram, at least 1, by
+// default 65,535 bytes. Longer ones arrive cut and are marked
+// [Datagram].Partial. Values above the default serve Unix sockets.
+func WithMaxDatagramSize(bytes int) Option {
+	return func(c *config) error {
+		if bytes < 1 || bytes > 1<<30 {
+			return invalid("maximum datagram size")
+		}
+		c.maxDatagram = bytes
+		return nil
+	}
+}
+
+// A MetadataKind is something that [Metadata] can hold of a received datagram.
+type MetadataKind uint8
+
+// The kinds of metadata.
+const (
+	MetaLocal        MetadataKind = iota // Local and IfIndex
+	MetaHopLimit                         // HopLimit
+	MetaTrafficClass                     // TrafficClass
+	MetaTime                             // Time
+)
+
+// WithMetadata asks for metadata of received datagrams. Given several times it
+// adds. MetaLocal is on by default for handles bound to a wildcard address, so
+// that [Datagram.Reply] answers from the address that was asked.
+func WithMetadata(kinds ...MetadataKind) Option {
+	return func(c *config) error {
+		for _, kind := range kinds {
+			if kind > MetaTime {
+				return invalid("metadata kind")
+			}
+			c.settings.remember(socket.ReceiveLocal+socket.Option(kind), 1)
+		}
+		return nil
+	}
+}
+
+// WithErrorHandler sets a function that is told of what no call can return:
+// errors after which receiving goes on, and datagrams whose sending failed and
+// that came without a completion function. It is called from the goroutines of the
+// handle, from two at once when both directions fail. It should return soon,
+// since what it is called from waits meanwhile. It may call every method of the
+// handle.
+func WithErrorHandler(handle func(error)) Option {
+	return func(c *config) error {
+		if handle == nil {
+			return invalid("error handler")
+		}
+		c.errorHandler = handle
+		return nil
+	}
+}
+
+// Offload is how much of the work on batches is left to the system.
+// See [WithOffload].
+type Offload uint8
+
+const (
+	// OffloadNone moves one datagram in each system call.
+	OffloadNone Offload = iota
+	// OffloadBatch moves several datagrams in a system call.
+	OffloadBatch
+	// OffloadAll also lets the system segment what is sent and coalesce what
+	// is received.
+	OffloadAll
+)
+
+// WithOffload limits what the handle uses of what the system offers, by
+// default [OffloadAll]. What the system does not offer is not used, which is no error: see
+// [Conn.Capabilities].
+//
+// With [OffloadBatch] foreign readers of the same socket, through
+// [Conn.SyscallConn] or [Conn.File], never meet coalesced datagrams.
+func WithOffload(o Offload) Option {
+	return func(c *config) error {
+		if o > OffloadAll {
+			return invalid("offload")
+		}
+		c.offload, c.offloadAsked = o, true
+		return nil
+	}
+}
+
+// WithControl sets a function that is called with each socket after its
+// options are set and before it is bound, as [net.ListenConfig].Control is.
+// For [Open] network and address describe the socket as it is. The
+// function must not call methods of the handle.
+func WithControl(control func(network, address string, c syscall.RawConn) error) Option {
+	return func(c *config) error {
+		if control == nil {
+			return invalid("control")
+		}
+		c.control = control
+		return nil
+	}
+}
+
+// WithData sets what [Conn.Data] returns.
+func WithData(v any) Option {
+	return func(c *config) error {
+		c.data = v
+		return nil
+	}
+}

@@ -1,0 +1,84 @@
+package datagram
+
+import (
+	"net"
+	"syscall"
+
+	"example.com/datagram/internal/socket"
+)
+
+// set applies a setting to the socket, or remembers it until there is one.
+func (c *Conn) set(option socket.Option, value int) error {
+	if err := checkSetting(option, value); err != nil {
+		return c.opError("set", nil, err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s, err := c.existing()
+	switch err {
+	case nil:
+		if err := s.SetOption(option, value); err != nil {
+			return c.settingError(option.String(), err)
+		}
+	case syscall.EBADF: // no socket yet
+	default:
+		return c.settingError(option.String(), err)
+	}
+	c.settings.remember(option, value)
+	return nil
+}
+
+// get reads a setting from the socket, or what was set while there is none.
+func (c *Conn) get(option socket.Option) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s, err := c.existing()
+	if err == syscall.EBADF && c.settings.asked[option] {
+		return c.settings.value[option], nil
+	}
+	if err != nil {
+		return 0, c.settingError(option.String(), err)
+	}
+	value, err := s.Option(option)
+	return value, c.settingError(option.String(), err)
+}
+
+// SetBroadcast says whether the handle may send to broadcast addresses, which
+// is EACCES otherwise, as it is by default. It is uv_udp_set_broadcast.
+func (c *Conn) SetBroadcast(on bool) error {
+	return c.set(socket.Broadcast, boolInt(on))
+}
+
+// SetTTL sets the time to live of IPv4 and the hop limit of IPv6 for unicast
+// datagrams, 1 to 255; other values are EINVAL. It is uv_udp_set_ttl.
+func (c *Conn) SetTTL(ttl int) error { return c.set(socket.TTL, ttl) }
+
+// TTL returns the time to live. Before there is a socket it returns what was
+// set, or EBADF.
+func (c *Conn) TTL() (int, error) { return c.get(socket.TTL) }
+
+// SetReadBuffer sets the size of the system's receive buffer in bytes.
+// The system rounds and caps it without an error, Linux at net.core.rmem_max: see
+// [Conn.ReadBuffer]. A negative size is EINVAL. It is uv_recv_buffer_size.
+func (c *Conn) SetReadBuffer(bytes int) error { return c.set(socket.ReadBuffer, bytes) }
+
+// ReadBuffer returns the size of the system's receive buffer as the system
+// reports it. Linux reports twice what it was asked for, as it counts its own overhead.
+// Before there is a socket it returns what was set, or EBADF.
+func (c *Conn) ReadBuffer() (int, error) { return c.get(socket.ReadBuffer) }
+
+// SetWriteBuffer sets the size of the system's send buffer in bytes, under the
+// same rules as SetReadBuffer. It is uv_send_buffer_size.
+func (c *Conn) SetWriteBuffer(bytes int) error { return c.set(socket.WriteBuffer, bytes) }
+
+// WriteBuffer returns the size of the system's send buffer, under the same
+// rules as ReadBuffer.
+func (c *Conn) WriteBuffer() (int, error) { return c.get(socket.WriteBuffer) }
+
+// interfaceIndex returns the index of an interface, 0 for nil.
+func interfaceIndex(ifi *net.Interface) int {
+	if ifi == nil {
+		return 0
+	}
+	return ifi.Index
+}

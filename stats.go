@@ -1,0 +1,137 @@
+package datagram
+
+import "example.com/datagram/internal/socket"
+
+// Stats counts what became of every datagram of a handle. Counters never
+// fall, and every snapshot adds up:
+//
+//	Accepted = Sent + SendErrors + Queued
+//	Received = Delivered + PolicyDrops + StaleDrops + CloseDrops + Held
+type Stats struct {
+	// Accepted counts datagrams that the queue took or TrySend handed to the system.
+	Accepted uint64
+	// Queued is how many of those the system has not answered for yet.
+	Queued uint64
+	// Sent and SentBytes count datagrams and payload bytes that the system took.
+	Sent, SentBytes uint64
+	// SendErrors counts datagrams that were accepted and then failed, or were
+	// ended by Close.
+	SendErrors uint64
+
+	// Received and ReceivedBytes count datagrams and payload bytes taken from the system.
+	Received, ReceivedBytes uint64
+	// Delivered counts datagrams given to the reader or handler. What lies
+	// in the channel is Held. Truncated counts those put into the channel, or given to the
+	// handler, that were Partial.
+	Delivered, Truncated uint64
+	// Held is how many were received and neither delivered nor dropped yet.
+	Held uint64
+	// KernelDrops counts datagrams lost in the socket's receive buffer, as
+	// Linux counts them: with those whose checksum was wrong, and a
+	// coalesced packet as one, so that it is a lower bound if the sender's host
+	// is this one and segments. It is 0 where the system does not tell.
+	KernelDrops uint64
+	// PolicyDrops counts what the overflow policy dropped and, after Connect, what others
+	// than the peer had sent. StaleDrops counts what had waited
+	// too long. CloseDrops counts what Close found undelivered outside the channel.
+	PolicyDrops, StaleDrops, CloseDrops uint64
+	// ReceiveErrors counts errors after which receiving went on, Retries what the
+	// handle tried again by itself when sending.
+	ReceiveErrors, Retries uint64
+	// SendCalls and ReceiveCalls count system calls that moved datagrams.
+	SendCalls, ReceiveCalls uint64
+}
+
+// Stats returns the counters.
+func (c *Conn) Stats() Stats {
+	var s Stats
+	c.send.stats(&s)
+	c.recv.stats(&s)
+	if open := c.socket(); open != nil {
+		counters := open.Counters()
+		s.Retries = counters.Retries.Load()
+		s.SendCalls = counters.SendCalls.Load()
+		s.ReceiveCalls = counters.ReceiveCalls.Load()
+	}
+	return s
+}
+
+// receiveLedger counts what a receiver did. It is guarded by the receiver's mu.
+type receiveLedger struct {
+	received, bytes uint64
+	// pushed went into the channel and was not taken back out of it; served went
+	// to a handler.
+	pushed, served, truncated           uint64
+	policyDrops, staleDrops, closeDrops uint64
+	errors                              uint64
+
+	// kernelDrops is what the kernel's counter has moved since the handle was opened.
+	kernelDrops uint64
+	lastDrops   uint32
+}
+
+func (l *receiveLedger) receive(in *intake) {
+	l.received += uint64(in.remaining())
+	for i := range in.batch.Messages {
+		l.bytes += uint64(len(in.batch.Messages[i].Payload))
+	}
+	l.errors += uint64(in.batch.ControlErrors)
+}
+
+func (l *receiveLedger) push(d *Datagram) {
+	l.pushed++
+	l.count(d)
+}
+
+func (l *receiveLedger) serve(d *Datagram) {
+	l.served++
+	l.count(d)
+}
+
+func (l *receiveLedger) count(d *Datagram) {
+	if d.Partial {
+		l.truncated++
+	}
+}
+
+// drops takes note of the kernel's counter, which wraps.
+func (l *receiveLedger) drops(now uint32) {
+	l.kernelDrops += uint64(now - l.lastDrops)
+	l.lastDrops = now
+}
+
+func (r *receiver) stats(s *Stats) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.settle()
+	if open, err := r.conn.existing(); err == nil {
+		if drops, ok := open.Drops(); ok {
+			r.ledger.drops(drops)
+		}
+	}
+	l := &r.ledger
+	s.Received, s.ReceivedBytes = l.received, l.bytes
+	s.Delivered = l.pushed + l.served - uint64(len(r.ch))
+	s.Truncated = l.truncated
+	s.PolicyDrops, s.StaleDrops, s.CloseDrops = l.policyDrops, l.staleDrops, l.closeDrops
+	s.Held = l.received - s.Delivered - l.policyDrops - l.staleDrops - l.closeDrops
+	s.KernelDrops = l.kernelDrops
+	s.ReceiveErrors = l.errors
+}
+
+// baseline makes the kernel's counter start from what it is.
+func (r *receiver) baseline(s socket.Socket) {
+	drops, _ := s.Drops()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ledger.lastDrops = drops
+}
+
+// lastDrops reads the kernel's counter for the last time.
+func (r *receiver) lastDrops(s socket.Socket) {
+	if drops, ok := s.Drops(); ok {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.ledger.drops(drops)
+	}
+}
