@@ -2,9 +2,9 @@ package datagram
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
-	"fmt"
 )
 
 func TestSmoke(t *testing.T) {

@@ -31,6 +31,7 @@ type transfer struct {
 	ds      []Outgoing
 	plain   bool // without segmentation
 	n       int  // messages prepared
+	used    int  // vectors
 	sent    int
 	errno   syscall.Errno
 	refused error            // what preparing met while waiting
@@ -140,7 +141,7 @@ func (t *transfer) gather(ds []Outgoing) batch.Run {
 		limit = batch.MaxPayload6
 	}
 	segment := t.socket.limits.Segment && !t.plain
-	var end unsafe.Pointer // of the last piece
+	var end uintptr // of the last piece
 	for i := range ds {
 		d := &ds[i]
 		if i > 0 && (!segment || t.used == maxVectors || d.Addr != first.Addr || d.Name != nil || d.Control != first.Control) ||
@@ -148,18 +149,18 @@ func (t *transfer) gather(ds []Outgoing) batch.Run {
 			break
 		}
 		// Payloads that lie behind one another are one piece.
-		start := unsafe.Pointer(unsafe.SliceData(d.Payload))
-		if i > 0 && start == end {
+		start := unsafe.SliceData(d.Payload)
+		if i > 0 && uintptr(unsafe.Pointer(start)) == end {
 			v := &t.vectors[t.used-1]
 			v.SetLen(int(v.Len) + len(d.Payload))
 		} else {
 			v := &t.vectors[t.used]
-			v.Base = (*byte)(start)
+			v.Base = start
 			v.SetLen(len(d.Payload))
 			t.used++
 			h.SetIovlen(int(h.Iovlen) + 1)
 		}
-		end = unsafe.Add(start, len(d.Payload))
+		end = uintptr(unsafe.Pointer(start)) + uintptr(len(d.Payload))
 	}
 	return run
 }
