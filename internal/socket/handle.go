@@ -35,8 +35,6 @@ type handle struct {
 	// socket is connected to, and for writing while that changes.
 	connection sync.RWMutex
 	peer       netip.AddrPort
-	// unconnected is the local address from before Connect.
-	unconnected netip.AddrPort
 }
 
 // Kernel is the Network of the system that the program runs on.
@@ -99,7 +97,7 @@ func adopt(h *handle, f file, config Config) (Socket, error) {
 	}
 	h.file, h.raw = f, raw
 	h.peer = h.Info().Remote
-	if config.Portable {
+	if isPortable(config) {
 		return newPortable(h), nil
 	}
 	return newSystem(h), nil
@@ -140,7 +138,14 @@ func (h *handle) Counters() *Counters { return &h.counters }
 
 func (h *handle) Close() error { return closed(h.file.Close()) }
 
-func (h *handle) SyscallConn() (syscall.RawConn, error) { return h.raw, nil }
+// SyscallConn looks whether the socket is still open: the raw connection of an
+// os.File has no exported error for that.
+func (h *handle) SyscallConn() (syscall.RawConn, error) {
+	if err := h.control(func(uintptr) error { return nil }); err != nil {
+		return nil, err
+	}
+	return h.raw, nil
+}
 
 // Info asks the kernel: an address that it chose by itself changes with
 // connect and with the first send.
@@ -168,24 +173,32 @@ func (h *handle) Connect(peer netip.AddrPort) error {
 	defer h.connection.Unlock()
 	return h.control(func(fd uintptr) error {
 		if peer.IsValid() {
-			local := sockname(fd)
 			if err := connect(fd, peer, h.family); err != nil {
 				return err
 			}
-			h.peer, h.unconnected = peername(fd), local
+			h.peer = peername(fd)
 			return nil
 		}
-		if err := disconnect(fd); err != nil {
+		if err := h.disconnect(fd); err != nil {
 			return err
 		}
 		h.peer = netip.AddrPort{}
-		// Linux forgets a port that it chose by itself. Another socket may
-		// have taken it since: then bind says so.
-		if sockname(fd).Port() == 0 && h.unconnected.Port() != 0 {
-			return bind(fd, h.unconnected, h.family)
-		}
 		return nil
 	})
+}
+
+// sendsIPv4 says whether a datagram travels by IPv4: control messages must be
+// of that family. connection must be held.
+func (h *handle) sendsIPv4(addr netip.AddrPort) bool {
+	if !addr.IsValid() {
+		addr = h.peer
+	}
+	return h.family == IPv4 || addr.Addr().Is4() || addr.Addr().Is4In6()
+}
+
+// unmap gives an IPv4 address that came through an IPv6 socket its own form.
+func unmap(addr netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
 }
 
 // control runs f on the descriptor.

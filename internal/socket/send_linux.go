@@ -46,8 +46,7 @@ var transfers = sync.Pool{New: func() any {
 		t.socket.connection.RLock()
 		defer t.socket.connection.RUnlock()
 		// Prepared anew, since the peer may have changed while this waited.
-		if err := t.prepare(); t.n == 0 {
-			t.refused = err
+		if t.refused = t.prepare(); t.refused != nil {
 			return true
 		}
 		t.sendmmsg(fd)
@@ -58,6 +57,9 @@ var transfers = sync.Pool{New: func() any {
 
 // Send makes one system call, or waits until one succeeds.
 func (s *system) Send(ds []Outgoing, wait bool) (int, error) {
+	if len(ds) == 0 {
+		return 0, nil
+	}
 	t := transfers.Get().(*transfer)
 	defer transfers.Put(t)
 	t.socket, t.ds, t.plain = s, ds, false
@@ -68,25 +70,12 @@ func (s *system) Send(ds []Outgoing, wait bool) (int, error) {
 
 func (t *transfer) send(wait bool) (int, error) {
 	s := t.socket
-	t.refused = nil
-	s.connection.RLock()
-	if err := t.prepare(); t.n == 0 {
-		s.connection.RUnlock()
+	err := t.attempt()
+	if err == nil && t.errno == unix.EAGAIN && wait {
+		err = t.waitForRoom()
+	}
+	if err != nil {
 		return 0, err
-	}
-	// Control lets senders run side by side where Write would make them queue.
-	controlErr := s.raw.Control(t.try)
-	s.connection.RUnlock()
-	if controlErr != nil {
-		return 0, closed(controlErr)
-	}
-	if t.errno == unix.EAGAIN && wait {
-		if err := s.raw.Write(t.wait); err != nil {
-			return 0, closed(err)
-		}
-		if t.refused != nil {
-			return 0, t.refused
-		}
 	}
 	if count := t.counts[0]; count > 1 && segmentationErrors(t.errno) {
 		// The kernel took none of the run. What is wrong with one of its datagrams, or
@@ -104,6 +93,37 @@ func (t *transfer) send(wait bool) (int, error) {
 		sent += count
 	}
 	return sent, nil
+}
+
+// attempt sends what can be sent at once.
+func (t *transfer) attempt() error {
+	s := t.socket
+	s.connection.RLock()
+	defer s.connection.RUnlock()
+	if err := t.prepare(); err != nil {
+		return err
+	}
+	// Control lets senders run side by side where Write would make them queue.
+	return closed(s.raw.Control(t.try))
+}
+
+// waitForRoom repeats the attempt until it does not end with EAGAIN.
+func (t *transfer) waitForRoom() error {
+	if t.ds[0].Name == nil {
+		t.refused = nil
+		if err := t.socket.raw.Write(t.wait); err != nil {
+			return closed(err)
+		}
+		return t.refused
+	}
+	// The poller would spin on an unconnected AF_UNIX socket with a full peer.
+	for pause := pause(0); t.errno == unix.EAGAIN; {
+		pause.wait()
+		if err := t.attempt(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // prepare lays out messages for as many of the datagrams as fit. An error is
@@ -136,9 +156,9 @@ func (t *transfer) gather(ds []Outgoing) batch.Run {
 	first := &ds[0]
 	h := &t.headers[t.n].header
 	*h = unix.Msghdr{Iov: &t.vectors[t.used]}
-	limit := batch.MaxPayload4
-	if first.Addr.Addr().Is6() {
-		limit = batch.MaxPayload6
+	limit := batch.MaxPayload6
+	if t.socket.sendsIPv4(first.Addr) {
+		limit = batch.MaxPayload4
 	}
 	segment := t.socket.limits.Segment && !t.plain
 	var end uintptr // of the last piece
@@ -185,8 +205,9 @@ func (t *transfer) message(d *Outgoing, run batch.Run) error {
 	}
 	control := t.control[i][:0]
 	if d.Control != (Control{}) {
-		v4 := d.Addr.Addr().Is4() || s.family == IPv4
-		control = appendControl(control, &d.Control, v4)
+		if control, err = appendControl(control, &d.Control, s.sendsIPv4(d.Addr)); err != nil {
+			return err
+		}
 	}
 	if run.Count > 1 {
 		control = appendSegmentSize(control, run.Size)

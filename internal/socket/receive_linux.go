@@ -66,6 +66,7 @@ func (r *receiving) init(s *system) {
 func (s *system) Receive(b *Batch) error {
 	r := &s.receiving
 	r.batch = b
+	b.Messages, b.ControlErrors = nil, 0
 	if err := s.raw.Read(r.read); err != nil {
 		return closed(err)
 	}
@@ -98,7 +99,7 @@ func (r *receiving) recvmmsg(fd uintptr) bool {
 	for {
 		// MSG_DONTWAIT, because a descriptor that others share may have lost O_NONBLOCK.
 		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&held.headers)),
-			uintptr(r.want), unix.MSG_DONTWAIT, 0, 0)
+			uintptr(r.want), unix.MSG_DONTWAIT|closeOnExec, 0, 0)
 		switch errno {
 		case unix.EINTR:
 			continue
@@ -125,7 +126,8 @@ func (s *slots) offer(n, size int) {
 	for i := range n {
 		m := &s.messages[i]
 		if m.Chunk != nil && len(m.Chunk.Bytes) < size {
-			m.Chunk = nil // of a socket that wanted smaller ones
+			m.Chunk.Free() // of a socket that wanted smaller ones
+			m.Chunk = nil
 		}
 		if m.Chunk == nil {
 			m.Chunk = buffer.Get(size)
@@ -147,7 +149,6 @@ func (s *slots) offer(n, size int) {
 // finish makes messages of what the kernel wrote.
 func (r *receiving) finish(b *Batch, s *slots) {
 	b.Messages = s.messages[:r.n]
-	b.ControlErrors = 0
 	for i := range b.Messages {
 		h, m := &s.headers[i], &b.Messages[i]
 		*m = Incoming{

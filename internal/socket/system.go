@@ -1,0 +1,61 @@
+package socket
+
+import (
+	"errors"
+	"os"
+	"syscall"
+)
+
+// What differs between systems is in the files named after them: the numbers
+// of the options, 0 for those that a system has not, and the type of a
+// descriptor. Package syscall serves here rather than golang.org/x/sys because
+// it has the same functions on Windows as elsewhere.
+
+// setSystemOption sets an option that golang.org/x/net has no name for.
+func (h *handle) setSystemOption(option Option, value int) error {
+	level, name := syscall.SOL_SOCKET, 0
+	switch option {
+	case ReuseAddr:
+		name = reuseAddr
+	case ReusePort:
+		name = reusePort
+	case Broadcast:
+		name = syscall.SO_BROADCAST
+	case ReadBuffer:
+		name = syscall.SO_RCVBUF
+	case WriteBuffer:
+		name = syscall.SO_SNDBUF
+	case ReceiveTime:
+		name = receiveTime
+	case IPv6Only:
+		level, name = syscall.IPPROTO_IPV6, syscall.IPV6_V6ONLY
+	}
+	if name == 0 {
+		return errors.ErrUnsupported
+	}
+	return h.setInt(level, name, value)
+}
+
+// setSystemOption4 is setSystemOption for the options of IPv4.
+func (h *handle) setSystemOption4(option Option, value int) error {
+	if option == ReceiveTrafficClass && receiveTOS != 0 {
+		return h.setInt(syscall.IPPROTO_IP, receiveTOS, value)
+	}
+	return errors.ErrUnsupported
+}
+
+func (h *handle) systemOption(option Option) (int, error) {
+	name := map[Option]int{ReadBuffer: syscall.SO_RCVBUF, WriteBuffer: syscall.SO_SNDBUF, Broadcast: syscall.SO_BROADCAST}[option]
+	var value int
+	err := h.control(func(fd uintptr) (err error) {
+		value, err = syscall.GetsockoptInt(descriptor(fd), syscall.SOL_SOCKET, name)
+		return os.NewSyscallError("getsockopt", err)
+	})
+	return value, err
+}
+
+func (h *handle) setInt(level, name, value int) error {
+	return h.control(func(fd uintptr) error {
+		return os.NewSyscallError("setsockopt", syscall.SetsockoptInt(descriptor(fd), level, name, value))
+	})
+}

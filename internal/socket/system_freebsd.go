@@ -1,0 +1,17 @@
+package socket
+
+import "golang.org/x/sys/unix"
+
+const (
+	reuseAddr      = unix.SO_REUSEPORT // SO_REUSEADDR is for multicast only
+	reusePort      = unix.SO_REUSEPORT_LB
+	socketProtocol = unix.SO_PROTOCOL
+
+	receiveTime = unix.SO_TIMESTAMP
+	timeMessage = unix.SCM_TIMESTAMP
+	receiveTOS  = unix.IP_RECVTOS
+	tosMessage  = unix.IP_RECVTOS
+	sendTOSSize = 1
+	sendTTL     = 0
+	closeOnExec = unix.MSG_CMSG_CLOEXEC
+)

@@ -1,0 +1,17 @@
+package socket
+
+import "golang.org/x/sys/unix"
+
+const (
+	reuseAddr      = unix.SO_REUSEPORT // SO_REUSEADDR is for multicast only
+	reusePort      = 0                 // SO_REUSEPORT spreads no load
+	socketProtocol = 0
+
+	receiveTime = unix.SO_TIMESTAMP
+	timeMessage = unix.SCM_TIMESTAMP
+	receiveTOS  = 0
+	tosMessage  = 0
+	sendTOSSize = 0
+	sendTTL     = 0
+	closeOnExec = unix.MSG_CMSG_CLOEXEC
+)

@@ -1,0 +1,44 @@
+//go:build !linux
+
+package socket
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+	"syscall"
+)
+
+// emptyControl says that an empty datagram can have control messages.
+// Package syscall would give it a byte to carry them (sendmsgN of syscall_bsd.go).
+const emptyControl = false
+
+func newSystem(h *handle) Socket { return newPortable(h) }
+
+// isPortable says which implementation serves a socket.
+func isPortable(Config) bool { return true }
+
+func (h *handle) prepare(Config) error {
+	h.limits.Coalesce, h.limits.Segment, h.limits.Batch = false, false, false
+	return nil
+}
+
+// disconnect connects to the null address. On Windows that is how to do it; the
+// systems that descend from BSD dissolve the association before they find out
+// that they cannot connect to port 0 (soconnect, in_pcbconnect). All
+// keep the port; BSD forgets which address it was bound to.
+func (h *handle) disconnect(fd uintptr) error {
+	null := netip.AddrPortFrom(netip.IPv4Unspecified(), 0)
+	if h.family != IPv4 {
+		null = netip.AddrPortFrom(netip.IPv6Unspecified(), 0)
+	}
+	sa, err := new(sockaddrs).encode(null, h.family)
+	if err != nil {
+		return err
+	}
+	err = syscall.Connect(descriptor(fd), sa)
+	if err == nil || errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT) || errors.Is(err, syscall.EINVAL) {
+		return nil
+	}
+	return os.NewSyscallError("connect", err)
+}

@@ -1,0 +1,20 @@
+//go:build darwin || freebsd || netbsd || openbsd
+
+package socket
+
+import (
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// decodeTime reads a struct timeval.
+func decodeTime(data []byte) time.Time {
+	if len(data) != int(unsafe.Sizeof(unix.Timeval{})) {
+		return time.Time{}
+	}
+	var value unix.Timeval
+	copy(unsafe.Slice((*byte)(unsafe.Pointer(&value)), len(data)), data)
+	return time.Unix(value.Unix())
+}
