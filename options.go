@@ -49,8 +49,6 @@ func newConfig(opts []Option) (config, error) {
 		maxDatagram: defaultMaxDatagram,
 		offload:     OffloadAll,
 	}
-	// Package net turns broadcast on for every socket, libuv does not.
-	c.settings.remember(socket.Broadcast, 0)
 	for _, opt := range opts {
 		if opt == nil {
 			return c, &socket.SettingError{Name: "nil option", Err: syscall.EINVAL}

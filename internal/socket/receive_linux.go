@@ -22,11 +22,13 @@ type mmsghdr struct {
 // generic segmentation and receive offload.
 type system struct {
 	*handle
-	receiving receiving
+	segmentation segmentation
+	receiving    receiving
 }
 
 func newSystem(h *handle) Socket {
 	s := &system{handle: h}
+	s.segmentation.on.Store(h.limits.Segment)
 	s.receiving.init(s)
 	return s
 }

@@ -78,11 +78,7 @@ func (t *transfer) send(wait bool) (int, error) {
 		return 0, err
 	}
 	if count := t.counts[0]; count > 1 && segmentationErrors(t.errno) {
-		// The kernel took none of the run. What is wrong with one of its datagrams, or
-		// with segmentation on this path, shows when each goes by itself.
-		s.counters.Retries.Add(1)
-		t.ds, t.plain = t.ds[:count], true
-		return t.send(wait)
+		return t.sendUnsegmented(count, wait)
 	}
 	if t.errno != 0 {
 		return 0, os.NewSyscallError("sendmmsg", t.errno)
@@ -93,6 +89,20 @@ func (t *transfer) send(wait bool) (int, error) {
 		sent += count
 	}
 	return sent, nil
+}
+
+// sendUnsegmented sends the datagrams of the first message one by one, after the kernel
+// took none of them. What is wrong with one of them, or with segmentation on
+// this path, shows then.
+func (t *transfer) sendUnsegmented(count int, wait bool) (int, error) {
+	s, errno := t.socket, t.errno
+	s.counters.Retries.Add(1)
+	t.ds, t.plain = t.ds[:count], true
+	n, err := t.send(wait)
+	if n > 1 {
+		s.segmentation.block(t.ds[0].Addr, errno)
+	}
+	return n, err
 }
 
 // attempt sends what can be sent at once.
@@ -160,7 +170,7 @@ func (t *transfer) gather(ds []Outgoing) batch.Run {
 	if t.socket.sendsIPv4(first.Addr) {
 		limit = batch.MaxPayload4
 	}
-	segment := t.socket.limits.Segment && !t.plain
+	segment := !t.plain && t.socket.segmentation.allowed(first.Addr)
 	var end uintptr // of the last piece
 	for i := range ds {
 		d := &ds[i]
@@ -217,14 +227,6 @@ func (t *transfer) message(d *Outgoing, run batch.Run) error {
 		h.SetControllen(len(control))
 	}
 	return nil
-}
-
-// segmentationErrors says whether an error may be one of segmentation offload:
-// EIO where the device or an IPsec route cannot do it, EMSGSIZE where a segment
-// exceeds the path MTU, which a single datagram may by being fragmented, EINVAL
-// for either on older kernels.
-func segmentationErrors(errno syscall.Errno) bool {
-	return errno == unix.EIO || errno == unix.EINVAL || errno == unix.EMSGSIZE
 }
 
 // sendmmsg hands over what is prepared and takes note of the outcome.

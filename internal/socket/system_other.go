@@ -18,10 +18,10 @@ func newSystem(h *handle) Socket { return newPortable(h) }
 // isPortable says which implementation serves a socket.
 func isPortable(Config) bool { return true }
 
-func (h *handle) prepare(Config) error {
-	h.limits.Coalesce, h.limits.Segment, h.limits.Batch = false, false, false
-	return nil
-}
+// hearOnlyJoined does nothing: a socket hears what it joined.
+func (h *handle) hearOnlyJoined() {}
+
+func (h *handle) offload(Config) { h.noOffload() }
 
 // disconnect connects to the null address. On Windows that is how to do it; the
 // systems that descend from BSD dissolve the association before they find out
