@@ -42,8 +42,8 @@ func (c *Conn) SendFunc(ctx context.Context, d Datagram, done func(error)) error
 // SendBuffers is SendFunc for one datagram in several pieces: d.Payload, then bufs.
 // No piece at all is EINVAL; empty ones make an empty datagram.
 func (c *Conn) SendBuffers(ctx context.Context, d Datagram, bufs [][]byte, done func(error)) error {
-	if d.Payload == nil && len(bufs) == 0 {
-		return c.opError("write", nil, syscall.EINVAL)
+	if d.Payload == nil && len(bufs) == 0 && (ctx == nil || ctx.Err() == nil) {
+		return c.sendError(&d, syscall.EINVAL)
 	}
 	return c.queueSend(ctx, &d, bufs, done)
 }
