@@ -327,18 +327,24 @@ func (s *sender) drain(sock *openSocket, wait bool) {
 			s.startWorker()
 			return
 		}
-		s.finished += uint64(len(b.Datagrams))
-		if b.Report {
-			b.Ungroup()
-			s.answered.Put(b)
-		} else {
-			b.Free()
-		}
+		s.finish(b, wait && s.waiting.Empty())
 	}
 	s.draining = false
 	s.wake()
-	if !wait {
-		s.startReporter() // the worker reports by itself
+}
+
+// finish is called with a block that was answered for. It makes sure that
+// somebody reports it; last says that the caller is about to. mu must be held.
+func (s *sender) finish(b *queue.Block, last bool) {
+	s.finished += uint64(len(b.Datagrams))
+	if !b.Report {
+		b.Free()
+		return
+	}
+	b.Ungroup()
+	s.answered.Put(b)
+	if !last {
+		s.startReporter()
 	}
 }
 
@@ -358,7 +364,11 @@ func (s *sender) handOver(sock *openSocket, b *queue.Block, wait bool) bool {
 		switch {
 		case err == nil:
 		case errors.Is(err, syscall.EAGAIN):
-			s.wake() // there may be room, and it will be a while until there is more
+			// It will be a while until there is more: who waits for what there is goes on.
+			s.wake()
+			if done := b.SplitAnswered(); done != nil {
+				s.finish(done, false)
+			}
 			if !wait {
 				return false
 			}

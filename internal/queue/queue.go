@@ -58,6 +58,23 @@ func (b *Block) Free() {
 	blocks.Put(b)
 }
 
+// SplitAnswered returns what is answered of a block that will take longer, if somebody waits
+// to hear of it, as a block of its own. A grouped block is reported as a whole, since
+// what is answered is not what was accepted first.
+func (b *Block) SplitAnswered() *Block {
+	if !b.Report || b.Answered == 0 || b.order != nil {
+		return nil
+	}
+	done := blocks.Get().(*Block)
+	done.Datagrams = append(done.Datagrams, b.Datagrams[:b.Answered]...)
+	done.Tails = append(done.Tails, b.Tails[:b.Answered]...)
+	done.Answered, done.Report = b.Answered, true
+	b.Datagrams = b.Datagrams[:copy(b.Datagrams, b.Datagrams[b.Answered:])]
+	b.Tails = b.Tails[:copy(b.Tails, b.Tails[b.Answered:])]
+	b.Answered = 0
+	return done
+}
+
 // memory returns n bytes for a payload, or nil if the block has no room.
 func (b *Block) memory(n int) []byte {
 	if len(b.Datagrams) == cap(b.Datagrams) {
