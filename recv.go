@@ -320,27 +320,34 @@ func (r *receiver) push(d Datagram) {
 // receiver; then d stays pending. mu must be held and is not while waiting.
 func (r *receiver) hand(d Datagram) {
 	r.intake.batch.Trim() // a slow reader holds no more than what is there to read
-	pushed := false
 	if r.settling > 0 {
+		// The place of d is before what somebody else may put there meanwhile.
+		r.putBack(d)
 		r.changed.Wait()
-	} else {
-		r.handing = true
-		ch := r.ch
-		r.mu.Unlock()
-		select {
-		case ch <- d:
-			pushed = true
-		case <-r.kick:
-		}
-		r.mu.Lock()
-		r.handing = false
-		r.changed.Broadcast()
+		return
 	}
+	pushed := false
+	r.handing = true
+	ch := r.ch
+	r.mu.Unlock()
+	select {
+	case ch <- d:
+		pushed = true
+	case <-r.kick:
+	}
+	r.mu.Lock()
+	r.handing = false
+	r.changed.Broadcast()
 	if pushed {
 		r.ledger.push(&d)
 	} else {
-		r.pending = append([]Datagram{d}, r.pending...)
+		r.putBack(d)
 	}
+}
+
+// putBack makes d the next datagram again. mu must be held.
+func (r *receiver) putBack(d Datagram) {
+	r.pending = append([]Datagram{d}, r.pending...)
 }
 
 // next returns the next datagram to deliver. mu must be held.
