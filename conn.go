@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -37,6 +38,8 @@ type Conn struct {
 	mu       sync.Mutex
 	settings settings // what the socket has or will have
 	data     any
+	// unsegmented is what SetSegmentation asked for.
+	unsegmented bool
 
 	closed atomic.Bool
 	// alive counts what runs for the handle, itself until Close included.
@@ -50,7 +53,8 @@ type Conn struct {
 // openSocket is the socket of a handle with what never changes about it.
 type openSocket struct {
 	socket.Socket
-	info socket.Info
+	info     socket.Info
+	segments bool // uses segmentation offload
 }
 
 // New returns a handle without a socket. What options and setters ask for is
@@ -128,7 +132,7 @@ func Open(f *os.File, opts ...Option) (*Conn, error) {
 		if err != nil {
 			return c.opError("open", nil, err)
 		}
-		return c.adopt(s)
+		return c.adopt(s, config.Settings)
 	})
 }
 
@@ -213,15 +217,16 @@ func (c *Conn) acquire(ctx context.Context) error {
 
 // makeSocket makes and binds the socket. opening must be held.
 func (c *Conn) makeSocket(ctx context.Context, network, address string) error {
-	s, err := socket.Kernel{}.Listen(ctx, network, address, c.socketConfig())
+	config := c.socketConfig()
+	s, err := socket.Kernel{}.Listen(ctx, network, address, config)
 	if err != nil {
 		return c.opError("listen", nil, err)
 	}
-	return c.adopt(s)
+	return c.adopt(s, config.Settings)
 }
 
-// adopt makes s the socket of the handle.
-func (c *Conn) adopt(s socket.Socket) error {
+// adopt makes s the socket of the handle. It has the settings that are listed.
+func (c *Conn) adopt(s socket.Socket, applied []socket.Setting) error {
 	info := s.Info()
 	if info.Remote.IsValid() {
 		c.peer.Store(&info.Remote)
@@ -233,7 +238,20 @@ func (c *Conn) adopt(s socket.Socket) error {
 		s.Close()
 		return c.opError("listen", nil, net.ErrClosed)
 	}
-	c.open.Store(&openSocket{Socket: s, info: info})
+	// Setters may have been called while the socket was made.
+	for _, setting := range c.settings.list() {
+		if slices.Contains(applied, setting) {
+			continue
+		}
+		if err := s.SetOption(setting.Option, setting.Value); err != nil {
+			s.Close()
+			return c.settingError(setting.Option.String(), err)
+		}
+	}
+	if c.unsegmented {
+		s.SetSegmentation(false)
+	}
+	c.open.Store(&openSocket{Socket: s, info: info, segments: s.Features().Segment.Active})
 	return nil
 }
 
@@ -241,15 +259,11 @@ func (c *Conn) socketConfig() socket.Config {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return socket.Config{
-		Settings:  c.settings.list(),
-		Interface: c.config.interfaceName,
-		Control:   c.config.control,
-		Limits: socket.Limits{
-			Receive:  c.config.maxDatagram,
-			Batch:    c.config.offload >= OffloadBatch,
-			Coalesce: c.config.offload >= OffloadAll,
-			Segment:  c.config.offload >= OffloadAll,
-		},
+		Settings:       c.settings.list(),
+		Interface:      c.config.interfaceName,
+		Control:        c.config.control,
+		LocalAddresses: true,
+		Limits:         c.config.limits(),
 	}
 }
 

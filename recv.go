@@ -319,8 +319,7 @@ func (r *receiver) push(d Datagram) {
 // hand waits until the reader makes room for d, or somebody else needs the
 // receiver; then d stays pending. mu must be held and is not while waiting.
 func (r *receiver) hand(d Datagram) {
-	r.spill()
-	r.intake.free() // a slow reader holds no more than what is there to read
+	r.intake.batch.Trim() // a slow reader holds no more than what is there to read
 	pushed := false
 	if r.settling > 0 {
 		r.changed.Wait()
@@ -359,6 +358,11 @@ func (r *receiver) next() (Datagram, bool) {
 			return d, false
 		}
 		d.connected = peer != nil
+		if r.isStale(&d) {
+			r.ledger.staleDrops++
+			d.Release()
+			continue
+		}
 		if peer != nil && isStranger(&d, *peer) {
 			r.ledger.policyDrops++
 			d.Release()
@@ -366,6 +370,12 @@ func (r *receiver) next() (Datagram, bool) {
 		}
 		return d, true
 	}
+}
+
+// isStale says whether a datagram has waited for too long.
+func (r *receiver) isStale(d *Datagram) bool {
+	limit := r.conn.config.maxAge
+	return limit > 0 && !d.Meta.Time.IsZero() && time.Since(d.Meta.Time) > limit
 }
 
 // isStranger says whether a datagram was sent by somebody else than the peer, before

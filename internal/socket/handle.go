@@ -29,6 +29,7 @@ type handle struct {
 	udp      bool
 	network  string
 	limits   Limits
+	features Features
 	counters Counters
 
 	// connection is held for reading while a send relies on which peer the
@@ -53,7 +54,12 @@ func (Kernel) Listen(ctx context.Context, network, address string, config Config
 				h.family = IPv6
 			}
 		}
-		return h.configure(network, address, config)
+		// Package net turns broadcast on for every socket.
+		if err := h.SetOption(Broadcast, 0); err != nil {
+			return err
+		}
+		h.hearOnlyJoined()
+		return h.configure(network, address, isWildcard(address), config)
 	}}
 	conn, err := listener.ListenPacket(ctx, network, address)
 	if err != nil {
@@ -67,14 +73,20 @@ func (Kernel) Listen(ctx context.Context, network, address string, config Config
 	return adopt(h, udp, config)
 }
 
-// configure prepares a socket that is not bound yet.
-func (h *handle) configure(network, address string, config Config) error {
-	if err := h.prepare(config); err != nil {
-		return err
+// configure prepares a socket, before it is bound if it is not bound already.
+func (h *handle) configure(network, address string, wildcard bool, config Config) error {
+	h.offload(config)
+	h.features.Local = Feature{Reason: "not asked for, and the handle is not bound to a wildcard address"}
+	if config.LocalAddresses && wildcard && h.family != Other {
+		err := h.SetOption(ReceiveLocal, 1)
+		h.features.Local = feature(true, nil, err)
 	}
 	for _, s := range config.Settings {
 		if err := h.SetOption(s.Option, s.Value); err != nil {
 			return &SettingError{Option: s.Option, Err: err}
+		}
+		if s.Option == ReceiveLocal {
+			h.features.Local = Feature{Active: true}
 		}
 	}
 	if config.Interface != "" {
@@ -135,6 +147,11 @@ func (h *handle) Interrupt() { _ = h.file.SetReadDeadline(past) }
 func (h *handle) Resume()    { _ = h.file.SetReadDeadline(time.Time{}) }
 
 func (h *handle) Counters() *Counters { return &h.counters }
+
+func (h *handle) Features() Features { return h.features }
+
+// SetSegmentation does nothing: see system.
+func (h *handle) SetSegmentation(bool) {}
 
 func (h *handle) Close() error { return closed(h.file.Close()) }
 

@@ -47,7 +47,8 @@ func Open(f *os.File, config Config) (Socket, error) {
 	}
 	h.raw, err = dup.SyscallConn()
 	if err == nil {
-		err = h.configure(h.network, "", config)
+		local := h.Info().Local
+		err = h.configure(h.network, local.String(), !local.IsValid() || local.Addr().IsUnspecified(), config)
 	}
 	if err != nil {
 		dup.Close()

@@ -22,6 +22,13 @@ func newPortable(h *handle) Socket {
 	return p
 }
 
+// noOffload takes note that one datagram goes in each system call.
+func (h *handle) noOffload() {
+	h.limits.Batch, h.limits.Segment, h.limits.Coalesce = false, false, false
+	none := Feature{Reason: "the portable implementation has none"}
+	h.features.Batch, h.features.Segment, h.features.Coalesce = none, none, none
+}
+
 // single is what a portable receive works on. It holds much memory and is
 // therefore kept only by sockets that have something to read.
 type single struct {
@@ -32,6 +39,7 @@ type single struct {
 var singles = sync.Pool{New: func() any { return new(single) }}
 
 func (s *single) free() { singles.Put(s) }
+func (s *single) trim() {}
 
 // offer returns the memory of the batch, with a chunk to receive into.
 func offerSingle(b *Batch, size int) *single {

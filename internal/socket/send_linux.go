@@ -78,11 +78,7 @@ func (t *transfer) send(wait bool) (int, error) {
 		return 0, err
 	}
 	if count := t.counts[0]; count > 1 && segmentationErrors(t.errno) {
-		// The kernel took none of the run. What is wrong with one of its datagrams, or
-		// with segmentation on this path, shows when each goes by itself.
-		s.counters.Retries.Add(1)
-		t.ds, t.plain = t.ds[:count], true
-		return t.send(wait)
+		return t.sendUnsegmented(count, wait)
 	}
 	if t.errno != 0 {
 		return 0, os.NewSyscallError("sendmmsg", t.errno)
@@ -93,6 +89,20 @@ func (t *transfer) send(wait bool) (int, error) {
 		sent += count
 	}
 	return sent, nil
+}
+
+// sendUnsegmented sends the datagrams of the first message one by one, after the kernel
+// took none of them. What is wrong with one of them, or with segmentation on
+// this path, shows then.
+func (t *transfer) sendUnsegmented(count int, wait bool) (int, error) {
+	s, errno := t.socket, t.errno
+	s.counters.Retries.Add(1)
+	t.ds, t.plain = t.ds[:count], true
+	n, err := t.send(wait)
+	if n > 1 {
+		s.segmentation.block(t.ds[0].Addr, errno)
+	}
+	return n, err
 }
 
 // attempt sends what can be sent at once.
@@ -160,11 +170,11 @@ func (t *transfer) gather(ds []Outgoing) batch.Run {
 	if t.socket.sendsIPv4(first.Addr) {
 		limit = batch.MaxPayload4
 	}
-	segment := t.socket.limits.Segment && !t.plain
+	segment := !t.plain && t.socket.segmentation.allowed(first.Addr)
 	var end uintptr // of the last piece
 	for i := range ds {
 		d := &ds[i]
-		if i > 0 && (!segment || t.used == maxVectors || d.Addr != first.Addr || d.Name != nil || d.Control != first.Control) ||
+		if i > 0 && (!segment || t.used == maxVectors || !d.TravelsWith(first)) ||
 			!run.Add(len(d.Payload), limit) {
 			break
 		}
@@ -204,8 +214,8 @@ func (t *transfer) message(d *Outgoing, run batch.Run) error {
 		h.Name = (*byte)(unsafe.Pointer(&t.names[i]))
 	}
 	control := t.control[i][:0]
-	if d.Control != (Control{}) {
-		if control, err = appendControl(control, &d.Control, s.sendsIPv4(d.Addr)); err != nil {
+	if d.Control != nil {
+		if control, err = appendControl(control, d.Control, s.sendsIPv4(d.Addr)); err != nil {
 			return err
 		}
 	}
@@ -219,26 +229,29 @@ func (t *transfer) message(d *Outgoing, run batch.Run) error {
 	return nil
 }
 
-// segmentationErrors says whether an error may be one of segmentation offload:
-// EIO where the device or an IPsec route cannot do it, EMSGSIZE where a segment
-// exceeds the path MTU, which a single datagram may by being fragmented, EINVAL
-// for either on older kernels.
-func segmentationErrors(errno syscall.Errno) bool {
-	return errno == unix.EIO || errno == unix.EINVAL || errno == unix.EMSGSIZE
-}
-
 // sendmmsg hands over what is prepared and takes note of the outcome.
 func (t *transfer) sendmmsg(fd uintptr) {
 	for {
-		n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&t.headers)),
-			uintptr(t.n), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
-		if errno == unix.EINTR {
+		n, errno := t.call(fd)
+		switch {
+		case errno == unix.EINTR:
 			continue
+		case errno == unix.ENOSYS && t.socket.loseBatch():
+			continue
+		case errno != 0:
+			n = 0
 		}
-		t.sent, t.errno = int(n), errno
-		if errno != 0 {
-			t.sent = 0
-		}
+		t.sent, t.errno = n, errno
 		return
 	}
+}
+
+func (t *transfer) call(fd uintptr) (int, syscall.Errno) {
+	const flags = unix.MSG_DONTWAIT | unix.MSG_NOSIGNAL
+	if t.n == 1 || t.socket.unbatched.Load() {
+		_, _, errno := unix.Syscall(unix.SYS_SENDMSG, fd, uintptr(unsafe.Pointer(&t.headers[0].header)), flags)
+		return 1, errno
+	}
+	n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&t.headers)), uintptr(t.n), flags, 0, 0)
+	return int(n), errno
 }

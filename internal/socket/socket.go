@@ -49,6 +49,11 @@ type Socket interface {
 	Bind(netip.AddrPort) error
 	Connect(netip.AddrPort) error
 
+	// SetSegmentation turns segmentation offload on or off, within the limits.
+	SetSegmentation(on bool)
+	// Features says what of the limits the system granted.
+	Features() Features
+
 	SetOption(Option, int) error
 	Option(Option) (int, error)
 	Membership(Membership) error
@@ -80,10 +85,13 @@ type Config struct {
 	Interface string
 	// Control is called after Settings, before the socket is bound.
 	Control func(network, address string, c syscall.RawConn) error
+	// LocalAddresses asks for metadata option ReceiveLocal of sockets that are bound to a
+	// wildcard address, where the system has it.
+	LocalAddresses bool
 	// Portable asks for the implementation that every system has.
 	Portable bool
-	// Shared says that others may read from the socket too, so that what they
-	// would notice stays as it is.
+	// Shared says that others may read from the socket too: whether the kernel
+	// coalesces stays as it is.
 	Shared bool
 	Limits
 }
@@ -95,6 +103,28 @@ type Limits struct {
 	// Coalesce says to let the kernel coalesce received datagrams, Segment to
 	// let it segment sent ones, Batch to move several in a system call.
 	Coalesce, Segment, Batch bool
+	// Reason says who set the limit, where one of these is false.
+	Reason string
+}
+
+// Features are what a socket does beyond moving one datagram at a time.
+type Features struct{ Batch, Segment, Coalesce, Local Feature }
+
+// A Feature says whether something is in use and, if not, why.
+type Feature struct {
+	Active bool
+	Reason string
+}
+
+// feature returns the state of something that limits allow and err denies.
+func feature(allowed bool, limits *Limits, err error) Feature {
+	switch {
+	case !allowed:
+		return Feature{Reason: limits.Reason}
+	case err != nil:
+		return Feature{Reason: err.Error()}
+	}
+	return Feature{Active: true}
 }
 
 // A Setting is an option and its value.
@@ -149,7 +179,13 @@ type Outgoing struct {
 	// Without either the datagram goes to the connected peer.
 	Addr    netip.AddrPort
 	Name    *Name
-	Control Control
+	Control *Control // nil for the zero Control
+}
+
+// TravelsWith reports whether two datagrams differ in nothing but payload.
+func (d *Outgoing) TravelsWith(other *Outgoing) bool {
+	return d.Addr == other.Addr && d.Name == other.Name &&
+		(d.Control == other.Control || d.Control != nil && other.Control != nil && *d.Control == *other.Control)
 }
 
 // Incoming is a received message: a datagram, or several that the kernel
@@ -188,7 +224,17 @@ type Batch struct {
 }
 
 // memory is what an implementation keeps between two receives.
-type memory interface{ free() }
+type memory interface {
+	trim()
+	free()
+}
+
+// Trim gives back what is only there for the next Receive.
+func (b *Batch) Trim() {
+	if b.memory != nil {
+		b.memory.trim()
+	}
+}
 
 // Free gives back the memory of the batch. The batch can be used again.
 func (b *Batch) Free() {

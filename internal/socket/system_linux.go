@@ -2,6 +2,7 @@ package socket
 
 import (
 	"encoding/binary"
+	"errors"
 	"net/netip"
 	"os"
 	"time"
@@ -23,29 +24,66 @@ const (
 	sendTTL      = unix.IP_TTL
 	closeOnExec  = unix.MSG_CMSG_CLOEXEC
 	emptyControl = true
+
+	pathMTU4 = unix.IP_MTU
+	pathMTU6 = unix.IPV6_MTU
+)
+
+// PROBE sets the don't-fragment bit and, unlike DO, goes by the MTU of the
+// device alone: a cached path MTU may be a forgery (ip(7), IP_MTU_DISCOVER).
+var (
+	dontFragment4 = fixedOption{unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_PROBE}
+	dontFragment6 = fixedOption{unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_PROBE}
 )
 
 // isPortable says which implementation serves a socket.
 func isPortable(config Config) bool { return config.Portable }
 
-// prepare makes a socket receive only what it asked for.
-func (h *handle) prepare(config Config) error {
-	// Otherwise a wildcard socket hears every group that any socket of the
-	// host has joined (ip(7), IP_MULTICAST_ALL; IPv6 since Linux 4.20).
-	// A system that does not know the option lacks nothing else.
+// hearOnlyJoined keeps out what was not asked for: otherwise a wildcard socket
+// hears every group that any socket of the host has joined (ip(7),
+// IP_MULTICAST_ALL; IPv6 since Linux 4.20). A system that does not know the
+// option lacks nothing else.
+func (h *handle) hearOnlyJoined() {
 	if h.family == IPv4 || h.family == Dual {
 		_ = h.setInt(unix.SOL_IP, unix.IP_MULTICAST_ALL, 0)
 	}
 	if h.family == IPv6 || h.family == Dual {
 		_ = h.setInt(unix.SOL_IPV6, unix.IPV6_MULTICAST_ALL, 0)
 	}
-	if h.limits.Coalesce && h.udp && !config.Portable {
-		// Before bind: what is queued uncoalesced stays so, but never the reverse.
-		h.limits.Coalesce = h.setInt(unix.SOL_UDP, unix.UDP_GRO, 1) == nil
-	} else {
-		h.limits.Coalesce = false
+}
+
+// offload finds out which of the limits the system grants.
+func (h *handle) offload(config Config) {
+	if config.Portable {
+		h.noOffload()
+		return
 	}
-	return nil
+	limits := &h.limits
+	h.features.Batch = feature(limits.Batch, limits, nil)
+	segment, coalesce := error(errors.ErrUnsupported), error(errors.ErrUnsupported)
+	if h.udp {
+		_, segment = h.getInt(unix.SOL_UDP, unix.UDP_SEGMENT)
+		coalesce = h.coalesce(config)
+	}
+	h.features.Segment = feature(limits.Segment, limits, segment)
+	h.features.Coalesce = feature(limits.Coalesce, limits, coalesce)
+	limits.Segment = h.features.Segment.Active
+	limits.Coalesce = h.features.Coalesce.Active
+}
+
+// coalesce turns receive offload on. It happens before bind and is never
+// undone: what is queued coalesced would arrive as one datagram.
+func (h *handle) coalesce(config Config) error {
+	if config.Shared {
+		on, err := h.getInt(unix.SOL_UDP, unix.UDP_GRO)
+		h.limits.Coalesce = on != 0 // whoever turned it on
+		h.limits.Reason = "the socket is shared"
+		return err
+	}
+	if !h.limits.Coalesce {
+		return nil
+	}
+	return h.setInt(unix.SOL_UDP, unix.UDP_GRO, 1)
 }
 
 func (h *handle) bindToDevice(name string) error {

@@ -13,15 +13,18 @@ import (
 // Package syscall would give it a byte to carry them (sendmsgN of syscall_bsd.go).
 const emptyControl = false
 
+// Nobody but Linux tells the MTU of a path.
+const pathMTU4, pathMTU6 = 0, 0
+
 func newSystem(h *handle) Socket { return newPortable(h) }
 
 // isPortable says which implementation serves a socket.
 func isPortable(Config) bool { return true }
 
-func (h *handle) prepare(Config) error {
-	h.limits.Coalesce, h.limits.Segment, h.limits.Batch = false, false, false
-	return nil
-}
+// hearOnlyJoined does nothing: a socket hears what it joined.
+func (h *handle) hearOnlyJoined() {}
+
+func (h *handle) offload(Config) { h.noOffload() }
 
 // disconnect connects to the null address. On Windows that is how to do it; the
 // systems that descend from BSD dissolve the association before they find out

@@ -1,0 +1,108 @@
+package socket
+
+import (
+	"fmt"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// segmentation knows where a socket can use segmentation offload. It is lost
+// to a destination whose route cannot do it, and tried again later.
+type segmentation struct {
+	on atomic.Bool
+
+	// blocks counts the blocked destinations, so that the usual case costs no lock.
+	blocks  atomic.Int32
+	mu      sync.Mutex
+	blocked map[netip.AddrPort]block
+}
+
+type block struct {
+	until time.Time
+	errno syscall.Errno
+}
+
+const (
+	// blockTime is how long to do without. Routes change, and one failed
+	// batch in that time costs nothing that can be measured.
+	blockTime = 10 * time.Second
+	// maxBlocks bounds the memory that destinations, which may be a stranger's choice,
+	// can use up. Those that find no place just fail again.
+	maxBlocks = 1024
+)
+
+// segmentationErrors says whether an error may be one of segmentation offload:
+// EIO where the device or an IPsec route cannot do it, EMSGSIZE where a segment
+// exceeds the path MTU, which a single datagram may by being fragmented, EINVAL
+// for either on older kernels.
+func segmentationErrors(errno syscall.Errno) bool {
+	return errno == unix.EIO || errno == unix.EINVAL || errno == unix.EMSGSIZE
+}
+
+// allowed reports whether to try segmentation to a destination.
+func (s *segmentation) allowed(addr netip.AddrPort) bool {
+	if !s.on.Load() {
+		return false
+	}
+	if s.blocks.Load() == 0 {
+		return true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b, ok := s.blocked[addr]
+	if ok && time.Now().After(b.until) {
+		delete(s.blocked, addr)
+		s.blocks.Store(int32(len(s.blocked)))
+		ok = false
+	}
+	return !ok
+}
+
+// block gives segmentation to a destination up for a while.
+func (s *segmentation) block(addr netip.AddrPort, errno syscall.Errno) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	if len(s.blocked) >= maxBlocks {
+		for addr, b := range s.blocked {
+			if now.After(b.until) {
+				delete(s.blocked, addr)
+			}
+		}
+	}
+	if s.blocked == nil {
+		s.blocked = make(map[netip.AddrPort]block)
+	}
+	if len(s.blocked) < maxBlocks {
+		s.blocked[addr] = block{until: now.Add(blockTime), errno: errno}
+	}
+	s.blocks.Store(int32(len(s.blocked)))
+}
+
+// SetSegmentation turns segmentation offload on or off, within the limits.
+func (s *system) SetSegmentation(on bool) {
+	s.segmentation.on.Store(on && s.limits.Segment)
+}
+
+// Features adds to what was found at the start what was found since.
+func (s *system) Features() Features {
+	f := s.features
+	if f.Batch.Active && s.unbatched.Load() {
+		f.Batch = Feature{Reason: "recvmmsg or sendmmsg: " + unix.ENOSYS.Error()}
+	}
+	if f.Segment.Active && !s.segmentation.on.Load() {
+		f.Segment = Feature{Reason: "SetSegmentation"}
+	}
+	s.segmentation.mu.Lock()
+	defer s.segmentation.mu.Unlock()
+	for _, b := range s.segmentation.blocked {
+		f.Segment.Reason = fmt.Sprintf("not to %d destinations for now: %v", len(s.segmentation.blocked), b.errno)
+		break
+	}
+	return f
+}
