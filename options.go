@@ -44,6 +44,10 @@ const (
 	defaultMaxDatagram = 65535
 )
 
+// maxRecvQueue keeps a channel, whose memory is claimed at once, within what
+// every system can address.
+const maxRecvQueue = 1 << 20
+
 func newConfig(opts []Option) (config, error) {
 	c := config{
 		recvQueue:   defaultRecvQueue,
@@ -198,11 +202,11 @@ const (
 )
 
 // WithRecvQueue sets the capacity of the channel of [Conn.Recv] in datagrams,
-// at least 1, by default 32, and what happens when it is full, by default
+// 1 to 1,048,576, by default 32, and what happens when it is full, by default
 // [Block].
 func WithRecvQueue(n int, full Overflow) Option {
 	return func(c *config) error {
-		if n < 1 || full > DropOldest {
+		if n < 1 || n > maxRecvQueue || full > DropOldest {
 			return invalid("receive queue")
 		}
 		c.recvQueue, c.overflow = n, full
