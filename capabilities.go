@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"sync"
 
 	"example.com/datagram/internal/socket"
 )
@@ -97,7 +96,7 @@ func (c *config) limits() socket.Limits {
 		Segment:  c.offload >= OffloadAll,
 		Reason:   "WithOffload",
 	}
-	if env := offloadEnvironment(); env != "" {
+	if env := os.Getenv(offloadVariable); env != "" {
 		l.Batch = l.Batch && env != "none"
 		l.Coalesce = l.Coalesce && env != "none" && env != "batch" && env != "nogro"
 		l.Segment = l.Segment && env != "none" && env != "batch" && env != "nogso"
@@ -109,5 +108,3 @@ func (c *config) limits() socket.Limits {
 // offloadVariable is an environment variable that limits the offloads of all handles of a program
 // below what WithOffload asks for: none, batch, nogso, nogro.
 const offloadVariable = "DATAGRAM_OFFLOAD"
-
-var offloadEnvironment = sync.OnceValue(func() string { return os.Getenv(offloadVariable) })

@@ -319,8 +319,7 @@ func (r *receiver) push(d Datagram) {
 // hand waits until the reader makes room for d, or somebody else needs the
 // receiver; then d stays pending. mu must be held and is not while waiting.
 func (r *receiver) hand(d Datagram) {
-	r.spill()
-	r.intake.free() // a slow reader holds no more than what is there to read
+	r.intake.batch.Trim() // a slow reader holds no more than what is there to read
 	pushed := false
 	if r.settling > 0 {
 		r.changed.Wait()

@@ -234,8 +234,8 @@ func (s *sender) append(sock *openSocket, d *Datagram, bufs [][]byte, size int, 
 		// long is the same, and there is less to copy.
 		kept = min(size, tooLong)
 	}
-	out := socket.Outgoing{Addr: d.Addr, Name: d.name, Control: socket.Control(d.Meta)}
-	payload := s.waiting.Append(out, kept, queue.Tail{Size: size, Done: done})
+	out := socket.Outgoing{Addr: d.Addr, Name: d.name}
+	payload := s.waiting.Append(out, d.control(), kept, queue.Tail{Size: size, Done: done})
 	payload = payload[copy(payload, d.Payload):]
 	for _, b := range bufs {
 		payload = payload[copy(payload, b):]

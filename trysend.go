@@ -58,7 +58,7 @@ func (c *Conn) TrySendBatch(ds []Datagram) (int, error) {
 	a := attempts.Get().(*attempt)
 	defer a.free()
 	for sent := 0; ; {
-		a.datagrams = a.datagrams[:0]
+		a.datagrams, a.controls = a.datagrams[:0], a.controls[:0]
 		var s *openSocket
 		var refused error
 		for i := sent; i < len(ds) && len(a.datagrams) < cap(a.datagrams) && refused == nil; i++ {
@@ -90,6 +90,7 @@ func (c *Conn) TrySendBatch(ds []Datagram) (int, error) {
 // An attempt is what TrySend works on.
 type attempt struct {
 	datagrams []socket.Outgoing
+	controls  []socket.Control
 	gathered  []byte
 }
 
@@ -97,18 +98,25 @@ type attempt struct {
 const attemptDatagrams = 64
 
 var attempts = sync.Pool{New: func() any {
-	return &attempt{datagrams: make([]socket.Outgoing, 0, attemptDatagrams)}
+	return &attempt{
+		datagrams: make([]socket.Outgoing, 0, attemptDatagrams),
+		controls:  make([]socket.Control, 0, attemptDatagrams), // never grows: there are pointers to it
+	}
 }}
 
 func (a *attempt) add(d *Datagram, payload []byte) {
-	a.datagrams = append(a.datagrams, socket.Outgoing{
-		Payload: payload, Addr: d.Addr, Name: d.name, Control: socket.Control(d.Meta),
-	})
+	out := socket.Outgoing{Payload: payload, Addr: d.Addr, Name: d.name}
+	if control := d.control(); control != nil {
+		a.controls = append(a.controls, *control)
+		out.Control = &a.controls[len(a.controls)-1]
+	}
+	a.datagrams = append(a.datagrams, out)
 }
 
 func (a *attempt) free() {
 	clear(a.datagrams)
-	a.datagrams = a.datagrams[:0]
+	clear(a.controls)
+	a.datagrams, a.controls = a.datagrams[:0], a.controls[:0]
 	attempts.Put(a)
 }
 

@@ -151,8 +151,8 @@ func (p *portable) transmit(t *transmission, d *Outgoing) error {
 	if err != nil {
 		return err
 	}
-	if d.Control != (Control{}) && (len(d.Payload) > 0 || emptyControl) {
-		if a.oob, err = appendControl(t.control[:0], &d.Control, p.sendsIPv4(d.Addr)); err != nil {
+	if d.Control != nil && (len(d.Payload) > 0 || emptyControl) {
+		if a.oob, err = appendControl(t.control[:0], d.Control, p.sendsIPv4(d.Addr)); err != nil {
 			return err
 		}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"example.com/datagram/internal/batch"
 	"example.com/datagram/internal/buffer"
 )
 
@@ -37,6 +38,10 @@ func newSystem(h *handle) Socket {
 // system call's own cost is spread thin enough.
 const maxSlots = 64
 
+// More datagrams than this are not worth taking at a time: the system call is
+// paid for, and the first would wait for the last.
+const maxDatagrams = 512
+
 // slots are what recvmmsg works on. They hold much memory and are therefore
 // kept only by sockets that have something to read.
 type slots struct {
@@ -50,6 +55,15 @@ type slots struct {
 var slotsPool = sync.Pool{New: func() any { return new(slots) }}
 
 func (s *slots) free() { slotsPool.Put(s) }
+
+func (s *slots) trim() {
+	for i := range s.messages {
+		if c := s.messages[i].Chunk; c != nil {
+			s.messages[i].Chunk = nil
+			c.Free()
+		}
+	}
+}
 
 // receiving is the receive side of a socket. One goroutine at a time uses it.
 type receiving struct {
@@ -76,17 +90,21 @@ func (s *system) Receive(b *Batch) error {
 		return os.NewSyscallError("recvmmsg", r.errno)
 	}
 	s.counters.ReceiveCalls.Add(1)
-	r.finish(b, b.memory.(*slots))
-	switch {
-	case r.n == r.want:
-		r.want = min(2*r.want, maxSlots)
-	case r.n <= r.want/4:
-		r.want = max(r.want/2, 1)
-	}
-	if !s.limits.Batch {
-		r.want = 1
-	}
+	r.adapt(r.finish(b, b.memory.(*slots)))
 	return nil
+}
+
+// adapt chooses how many slots to offer the next time, from how many datagrams
+// came: a quiet socket does not pay for many, a busy one fills them. Coalesced
+// datagrams fill few.
+func (r *receiving) adapt(datagrams int) {
+	switch {
+	case !r.socket.limits.Batch:
+	case datagrams > maxDatagrams || r.n <= r.want/4:
+		r.want = max(r.want/2, 1)
+	case r.n == r.want && datagrams <= maxDatagrams/2:
+		r.want = min(2*r.want, maxSlots)
+	}
 }
 
 // recvmmsg is called by the poller, with the descriptor readable as far as the
@@ -148,8 +166,9 @@ func (s *slots) offer(n, size int) {
 	}
 }
 
-// finish makes messages of what the kernel wrote.
-func (r *receiving) finish(b *Batch, s *slots) {
+// finish makes messages of what the kernel wrote. It returns how many datagrams they are.
+func (r *receiving) finish(b *Batch, s *slots) int {
+	datagrams := 0
 	b.Messages = s.messages[:r.n]
 	for i := range b.Messages {
 		h, m := &s.headers[i], &b.Messages[i]
@@ -165,7 +184,9 @@ func (r *receiving) finish(b *Batch, s *slots) {
 		if h.header.Flags&unix.MSG_CTRUNC != 0 {
 			b.ControlErrors++
 		}
+		datagrams += batch.Segments(len(m.Payload), m.SegmentSize)
 	}
+	return datagrams
 }
 
 // Drops returns the socket's own count.

@@ -174,7 +174,7 @@ func (t *transfer) gather(ds []Outgoing) batch.Run {
 	var end uintptr // of the last piece
 	for i := range ds {
 		d := &ds[i]
-		if i > 0 && (!segment || t.used == maxVectors || d.Addr != first.Addr || d.Name != nil || d.Control != first.Control) ||
+		if i > 0 && (!segment || t.used == maxVectors || !d.TravelsWith(first)) ||
 			!run.Add(len(d.Payload), limit) {
 			break
 		}
@@ -214,8 +214,8 @@ func (t *transfer) message(d *Outgoing, run batch.Run) error {
 		h.Name = (*byte)(unsafe.Pointer(&t.names[i]))
 	}
 	control := t.control[i][:0]
-	if d.Control != (Control{}) {
-		if control, err = appendControl(control, &d.Control, s.sendsIPv4(d.Addr)); err != nil {
+	if d.Control != nil {
+		if control, err = appendControl(control, d.Control, s.sendsIPv4(d.Addr)); err != nil {
 			return err
 		}
 	}
