@@ -183,14 +183,14 @@ func LinkAs(a, b *Namespace, indexA, indexB int) (*net.Interface, *net.Interface
 		nameA, indexA, nameB, indexB, os.Getpid(), b.file.Fd())
 	a.IP("link set %s up", nameA)
 	b.IP("link set %s up", nameB)
-	a.awaitCarrier(nameA)
-	b.awaitCarrier(nameB)
+	a.AwaitUp(nameA)
+	b.AwaitUp(nameB)
 	return a.Interface(nameA), b.Interface(nameB)
 }
 
-// awaitCarrier waits until the kernel has noticed that both ends are up, which it
+// AwaitUp waits until the kernel has noticed that both ends are up, which it
 // does in the background: until then it drops what is sent.
-func (n *Namespace) awaitCarrier(name string) {
+func (n *Namespace) AwaitUp(name string) {
 	n.tb.Helper()
 	Await(n.tb, name+" up", func() bool { return n.Interface(name).Flags&net.FlagRunning != 0 })
 }
