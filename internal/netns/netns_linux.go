@@ -83,7 +83,7 @@ func onThread(f func() error) error {
 
 // Do calls f inside the namespace: a socket belongs to the namespace of the thread
 // that makes it, for ever, and may be used from any thread then. Goroutines that f starts
-// are not in the namespace.
+// are not in the namespace, programs that it starts are.
 func (n *Namespace) Do(f func()) {
 	n.tb.Helper()
 	if err := onThread(func() error {
@@ -97,38 +97,21 @@ func (n *Namespace) Do(f func()) {
 	}
 }
 
-// Run runs a program inside the namespace and returns what it prints.
+// Run runs a program inside the namespace and returns what it prints. The test
+// fails if the program does.
 func (n *Namespace) Run(name string, args ...string) string {
 	n.tb.Helper()
-	out, err := n.Command(name, args...).output()
+	out, err := n.Output(exec.Command(name, args...))
 	if err != nil {
 		n.tb.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
 	}
 	return string(out)
 }
 
-// Command returns a program that is to run inside the namespace.
-func (n *Namespace) Command(name string, args ...string) *Command {
-	return &Command{Cmd: exec.Command(name, args...), namespace: n}
-}
-
-// A Command is a program that Start starts inside the namespace: a child has
-// the namespace of the thread that forks it.
-type Command struct {
-	*exec.Cmd
-	namespace *Namespace
-}
-
-// Start is the command's own, inside the namespace.
-func (c *Command) Start() (err error) {
-	c.namespace.tb.Helper()
-	c.namespace.Do(func() { err = c.Cmd.Start() })
-	return err
-}
-
-func (c *Command) output() (out []byte, err error) {
-	c.namespace.tb.Helper()
-	c.namespace.Do(func() { out, err = c.Cmd.CombinedOutput() })
+// Output runs a command inside the namespace and returns what it prints.
+func (n *Namespace) Output(cmd *exec.Cmd) (out []byte, err error) {
+	n.tb.Helper()
+	n.Do(func() { out, err = cmd.CombinedOutput() })
 	return out, err
 }
 
