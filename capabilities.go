@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"syscall"
 
 	"example.com/datagram/internal/socket"
 )
@@ -85,6 +86,16 @@ func (c *Conn) SetSegmentation(on bool) {
 	if s := c.socket(); s != nil {
 		s.SetSegmentation(on)
 	}
+}
+
+// PathMTU returns the size in bytes of the largest IP packet that the system
+// believes to fit the path to the peer, headers included. An unconnected handle is
+// ENOTCONN. It is [errors.ErrUnsupported] on systems that do not tell.
+func (c *Conn) PathMTU() (int, error) {
+	if !c.closed.Load() && c.peer.Load() == nil {
+		return 0, c.settingError(socket.PathMTU.String(), syscall.ENOTCONN)
+	}
+	return c.get(socket.PathMTU)
 }
 
 // limits are what options and the environment leave of the offloads.

@@ -3,6 +3,7 @@ package datagram
 import (
 	"net"
 	"syscall"
+	"time"
 
 	"example.com/datagram/internal/socket"
 )
@@ -23,6 +24,7 @@ type config struct {
 	recvQueue   int
 	overflow    Overflow
 	maxDatagram int
+	maxAge      time.Duration // 0: none
 
 	sendCount, sendBytes int
 
@@ -255,6 +257,26 @@ func WithMetadata(kinds ...MetadataKind) Option {
 			}
 			c.settings.remember(socket.ReceiveLocal+socket.Option(kind), 1)
 		}
+		return nil
+	}
+}
+
+// WithDontFragment forbids to fragment what the handle sends: a datagram that does not
+// fit the network interface is EMSGSIZE, one that does not fit the path further on is lost. It is
+// errors.ErrUnsupported where the system cannot do that.
+func WithDontFragment() Option { return setting(socket.DontFragment, 1) }
+
+// WithMaxAge drops received datagrams that have waited longer than d since the
+// system received them, counted in [Stats].StaleDrops, so that an overloaded
+// server answers requests that somebody still waits for. It is checked when a
+// datagram goes into the channel or to the handler, and turns on MetaTime. d must be positive.
+func WithMaxAge(d time.Duration) Option {
+	return func(c *config) error {
+		if d <= 0 {
+			return invalid("maximum age")
+		}
+		c.maxAge = d
+		c.settings.remember(socket.ReceiveTime, 1)
 		return nil
 	}
 }

@@ -358,6 +358,11 @@ func (r *receiver) next() (Datagram, bool) {
 			return d, false
 		}
 		d.connected = peer != nil
+		if r.isStale(&d) {
+			r.ledger.staleDrops++
+			d.Release()
+			continue
+		}
 		if peer != nil && isStranger(&d, *peer) {
 			r.ledger.policyDrops++
 			d.Release()
@@ -365,6 +370,12 @@ func (r *receiver) next() (Datagram, bool) {
 		}
 		return d, true
 	}
+}
+
+// isStale says whether a datagram has waited for too long.
+func (r *receiver) isStale(d *Datagram) bool {
+	limit := r.conn.config.maxAge
+	return limit > 0 && !d.Meta.Time.IsZero() && time.Since(d.Meta.Time) > limit
 }
 
 // isStranger says whether a datagram was sent by somebody else than the peer, before

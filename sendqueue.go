@@ -42,8 +42,8 @@ func (c *Conn) SendFunc(ctx context.Context, d Datagram, done func(error)) error
 // SendBuffers is SendFunc for one datagram in several pieces: d.Payload, then bufs.
 // No piece at all is EINVAL; empty ones make an empty datagram.
 func (c *Conn) SendBuffers(ctx context.Context, d Datagram, bufs [][]byte, done func(error)) error {
-	if d.Payload == nil && len(bufs) == 0 {
-		return c.opError("write", nil, syscall.EINVAL)
+	if d.Payload == nil && len(bufs) == 0 && (ctx == nil || ctx.Err() == nil) {
+		return c.sendError(&d, syscall.EINVAL)
 	}
 	return c.queueSend(ctx, &d, bufs, done)
 }
@@ -167,6 +167,7 @@ type sender struct {
 	count     int // datagrams queued: waiting, or in the hands of the drainer
 	bytes     int
 	accepted  uint64 // ever
+	finished  uint64 // of those, in blocks that were answered for as a whole
 	ledger    sendLedger
 
 	// progress is closed, and forgotten, when there is something new for those who
@@ -314,12 +315,17 @@ func (s *sender) drain(sock *openSocket, wait bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for b := s.waiting.Take(); b != nil; b = s.waiting.Take() {
+		if sock.segments {
+			b.Group()
+		}
 		if !s.handOver(sock, b, wait) {
 			s.waiting.PutFront(b)
 			s.startWorker()
 			return
 		}
+		s.finished += uint64(len(b.Datagrams))
 		if b.Report {
+			b.Ungroup()
 			s.answered.Put(b)
 		} else {
 			b.Free()
@@ -425,7 +431,7 @@ func (s *sender) flush(ctx context.Context, reported bool) error {
 	s.flushing++
 	defer func() { s.flushing-- }()
 	for {
-		if s.accepted-uint64(s.count) >= target && (!reported || !s.reporting && s.answered.Empty()) {
+		if s.finished >= target && (!reported || !s.reporting && s.answered.Empty()) {
 			return nil
 		}
 		if s.closed {

@@ -23,7 +23,7 @@ func (c *Conn) TrySend(d Datagram) (int, error) {
 // No piece at all is EINVAL; empty ones make an empty datagram.
 func (c *Conn) TrySendBuffers(d Datagram, bufs [][]byte) (int, error) {
 	if d.Payload == nil && len(bufs) == 0 {
-		return 0, c.opError("write", nil, syscall.EINVAL)
+		return 0, c.sendError(&d, syscall.EINVAL)
 	}
 	return c.trySend(&d, bufs)
 }

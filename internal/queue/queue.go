@@ -24,6 +24,8 @@ type Block struct {
 	// Report says that somebody waits to hear of one of them.
 	Report bool
 
+	// order is nil, or where the datagrams stood before Group.
+	order    []uint16
 	controls []socket.Control
 	chunk    *buffer.Chunk
 	used     int

@@ -3,6 +3,7 @@ package socket
 import (
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"unsafe"
 
@@ -25,6 +26,9 @@ type system struct {
 	*handle
 	segmentation segmentation
 	receiving    receiving
+	// unbatched says that the system calls for several messages are missing, or
+	// kept from us by a seccomp filter.
+	unbatched atomic.Bool
 }
 
 func newSystem(h *handle) Socket {
@@ -33,6 +37,10 @@ func newSystem(h *handle) Socket {
 	s.receiving.init(s)
 	return s
 }
+
+// loseBatch makes do with the system calls for one message. It reports whether
+// they were not in use already.
+func (s *system) loseBatch() bool { return !s.unbatched.Swap(true) }
 
 // Most slots that one recvmmsg fills. More gains nothing measurable: the
 // system call's own cost is spread thin enough.
@@ -99,7 +107,7 @@ func (s *system) Receive(b *Batch) error {
 // datagrams fill few.
 func (r *receiving) adapt(datagrams int) {
 	switch {
-	case !r.socket.limits.Batch:
+	case !r.socket.limits.Batch || r.socket.unbatched.Load():
 	case datagrams > maxDatagrams || r.n <= r.want/4:
 		r.want = max(r.want/2, 1)
 	case r.n == r.want && datagrams <= maxDatagrams/2:
@@ -117,19 +125,34 @@ func (r *receiving) recvmmsg(fd uintptr) bool {
 	}
 	held.offer(r.want, r.socket.bufferSize())
 	for {
-		// MSG_DONTWAIT, because a descriptor that others share may have lost O_NONBLOCK.
-		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&held.headers)),
-			uintptr(r.want), unix.MSG_DONTWAIT|closeOnExec, 0, 0)
+		n, errno := r.call(fd, held)
 		switch errno {
 		case unix.EINTR:
 			continue
+		case unix.ENOSYS:
+			if r.want = 1; r.socket.loseBatch() {
+				continue
+			}
 		case unix.EAGAIN:
 			r.batch.Free()
 			return false
 		}
-		r.n, r.errno = int(n), errno
+		r.n, r.errno = n, errno
 		return true
 	}
+}
+
+// call receives with MSG_DONTWAIT, because a descriptor that others share may
+// have lost O_NONBLOCK.
+func (r *receiving) call(fd uintptr, s *slots) (int, syscall.Errno) {
+	const flags = unix.MSG_DONTWAIT | closeOnExec
+	if r.socket.unbatched.Load() {
+		n, _, errno := unix.Syscall(unix.SYS_RECVMSG, fd, uintptr(unsafe.Pointer(&s.headers[0].header)), flags)
+		s.headers[0].size = uint32(n)
+		return 1, errno
+	}
+	n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&s.headers)), uintptr(r.want), flags, 0, 0)
+	return int(n), errno
 }
 
 // bufferSize is the room that one received message gets.

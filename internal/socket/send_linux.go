@@ -232,15 +232,26 @@ func (t *transfer) message(d *Outgoing, run batch.Run) error {
 // sendmmsg hands over what is prepared and takes note of the outcome.
 func (t *transfer) sendmmsg(fd uintptr) {
 	for {
-		n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&t.headers)),
-			uintptr(t.n), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
-		if errno == unix.EINTR {
+		n, errno := t.call(fd)
+		switch {
+		case errno == unix.EINTR:
 			continue
+		case errno == unix.ENOSYS && t.socket.loseBatch():
+			continue
+		case errno != 0:
+			n = 0
 		}
-		t.sent, t.errno = int(n), errno
-		if errno != 0 {
-			t.sent = 0
-		}
+		t.sent, t.errno = n, errno
 		return
 	}
+}
+
+func (t *transfer) call(fd uintptr) (int, syscall.Errno) {
+	const flags = unix.MSG_DONTWAIT | unix.MSG_NOSIGNAL
+	if t.n == 1 || t.socket.unbatched.Load() {
+		_, _, errno := unix.Syscall(unix.SYS_SENDMSG, fd, uintptr(unsafe.Pointer(&t.headers[0].header)), flags)
+		return 1, errno
+	}
+	n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&t.headers)), uintptr(t.n), flags, 0, 0)
+	return int(n), errno
 }
