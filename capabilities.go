@@ -106,6 +106,8 @@ func (c *config) limits() socket.Limits {
 		Coalesce: c.offload >= OffloadAll,
 		Segment:  c.offload >= OffloadAll,
 		Reason:   "WithOffload",
+
+		NetworkErrors: c.networkErrors,
 	}
 	if env := os.Getenv(offloadVariable); env != "" {
 		l.Batch = l.Batch && env != "none"

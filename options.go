@@ -31,8 +31,9 @@ type config struct {
 	offload      Offload
 	offloadAsked bool
 
-	errorHandler func(error)
-	data         any
+	networkErrors bool
+	errorHandler  func(error)
+	data          any
 }
 
 // Defaults that options change.
@@ -257,6 +258,18 @@ func WithMetadata(kinds ...MetadataKind) Option {
 			}
 			c.settings.remember(socket.ReceiveLocal+socket.Option(kind), 1)
 		}
+		return nil
+	}
+}
+
+// WithNetworkErrors reports what routers and hosts say about datagrams that the handle sent, to
+// whomever, as [*NetworkError] to the function of [WithErrorHandler], while the
+// handle receives or sends. Such a report never fails another datagram: what the system
+// gives it to is tried again. It is errors.ErrUnsupported on systems other
+// than Linux. UV_UDP_LINUX_RECVERR.
+func WithNetworkErrors() Option {
+	return func(c *config) error {
+		c.networkErrors = true
 		return nil
 	}
 }

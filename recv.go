@@ -433,6 +433,11 @@ func (r *receiver) received(err error) {
 		r.ledger.receive(&r.intake)
 		return
 	}
+	if list := socket.NetworkErrors(nil); errors.As(err, &list) {
+		r.ledger.errors += uint64(len(list))
+		r.outside(func() { r.conn.tellNetworkErrors(list) })
+		return
+	}
 	switch {
 	case errors.Is(err, socket.ErrInterrupted), r.conn.closed.Load():
 		return // the state says what comes now

@@ -293,7 +293,11 @@ func (s *sender) startReporter() {
 // runWorker drains the queue and reports. It ends when there is nothing left to do.
 func (s *sender) runWorker() {
 	defer s.conn.leave()
-	s.drain(s.conn.socket(), true)
+	sock := s.conn.socket()
+	s.drain(sock, true)
+	if s.conn.config.networkErrors {
+		s.conn.tellNetworkErrors(sock.NetworkErrors())
+	}
 	s.mu.Lock()
 	mine := !s.reporting && !s.answered.Empty()
 	s.reporting = s.reporting || mine

@@ -81,6 +81,7 @@ type receiving struct {
 	want   int                   // slots to offer: doubled when all were filled
 	n      int
 	errno  syscall.Errno
+	errors NetworkErrors
 }
 
 func (r *receiving) init(s *system) {
@@ -91,8 +92,15 @@ func (s *system) Receive(b *Batch) error {
 	r := &s.receiving
 	r.batch = b
 	b.Messages, b.ControlErrors = nil, 0
+	r.errors = nil
 	if err := s.raw.Read(r.read); err != nil {
+		if isNotPollable(err) {
+			return s.pollable()
+		}
 		return closed(err)
+	}
+	if r.errors != nil {
+		return r.errors
 	}
 	if r.errno != 0 {
 		return os.NewSyscallError("recvmmsg", r.errno)
@@ -134,8 +142,15 @@ func (r *receiving) recvmmsg(fd uintptr) bool {
 				continue
 			}
 		case unix.EAGAIN:
+			// A send may have taken the errno that says that there are network errors.
+			if r.networkErrors(fd) {
+				return true
+			}
 			r.batch.Free()
 			return false
+		case 0:
+		default:
+			r.networkErrors(fd)
 		}
 		r.n, r.errno = n, errno
 		return true

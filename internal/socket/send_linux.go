@@ -80,6 +80,14 @@ func (t *transfer) send(wait bool) (int, error) {
 	if count := t.counts[0]; count > 1 && segmentationErrors(t.errno) {
 		return t.sendUnsegmented(count, wait)
 	}
+	for i := 0; i < maxErrors && s.isNetworkError(t.errno); i++ {
+		// Most likely a report on a datagram sent before: the kernel gives it to whoever
+		// comes next. This datagram's own errors repeat.
+		s.counters.Retries.Add(1)
+		if err := t.attempt(); err != nil {
+			return 0, err
+		}
+	}
 	if t.errno != 0 {
 		return 0, os.NewSyscallError("sendmmsg", t.errno)
 	}

@@ -58,6 +58,9 @@ type Socket interface {
 	Option(Option) (int, error)
 	Membership(Membership) error
 
+	// NetworkErrors returns the network errors that were not reported yet.
+	NetworkErrors() NetworkErrors
+
 	// Counters are the socket's own, updated as it works.
 	Counters() *Counters
 	// Drops is the kernel's count of datagrams that found the receive buffer
@@ -103,6 +106,8 @@ type Limits struct {
 	// Coalesce says to let the kernel coalesce received datagrams, Segment to
 	// let it segment sent ones, Batch to move several in a system call.
 	Coalesce, Segment, Batch bool
+	// NetworkErrors says to report network errors.
+	NetworkErrors bool
 	// Reason says who set the limit, where one of these is false.
 	Reason string
 }

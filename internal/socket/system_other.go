@@ -24,6 +24,8 @@ func isPortable(Config) bool { return true }
 // hearOnlyJoined does nothing: a socket hears what it joined.
 func (h *handle) hearOnlyJoined() {}
 
+func (h *handle) reportNetworkErrors() error { return errors.ErrUnsupported }
+
 func (h *handle) offload(Config) { h.noOffload() }
 
 // disconnect connects to the null address. On Windows that is how to do it; the
