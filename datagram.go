@@ -232,6 +232,9 @@ func resolve(ctx context.Context, network, address string) (netip.AddrPort, erro
 			best = ip.Unmap()
 		}
 	}
+	if ip, err := netip.ParseAddr(host); err == nil {
+		best = ip.Unmap() // with its zone, which LookupNetIP drops
+	}
 	return netip.AddrPortFrom(best, uint16(port)), nil
 }
 

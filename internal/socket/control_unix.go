@@ -25,6 +25,9 @@ func align(n int) int { return unix.CmsgSpace(n) - unix.CmsgSpace(0) }
 // The destination's family decides: the kernel ignores a control message of
 // another family, or refuses it.
 func appendControl(b []byte, c *Control, v4 bool) ([]byte, error) {
+	if c.Local.IsValid() && c.Local.Unmap().Is4() != v4 {
+		return nil, unix.EAFNOSUPPORT
+	}
 	if v4 {
 		return appendControl4(b, c)
 	}
