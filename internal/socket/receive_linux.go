@@ -97,9 +97,8 @@ func (r *receiving) recvmmsg(fd uintptr) bool {
 	}
 	held.offer(r.want, r.socket.bufferSize())
 	for {
-		// MSG_DONTWAIT, because a descriptor that others share may have lost O_NONBLOCK.
 		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&held.headers)),
-			uintptr(r.want), unix.MSG_DONTWAIT|closeOnExec, 0, 0)
+			uintptr(r.want), uintptr(r.socket.receiveFlags()), 0, 0)
 		switch errno {
 		case unix.EINTR:
 			continue
