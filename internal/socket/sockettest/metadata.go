@@ -119,12 +119,12 @@ func testSendInterface(s *suite) {
 	for _, l := range loopback {
 		a, b := s.listen(l.network, ":0"), s.listen(l.network, l.address, on(socket.ReceiveLocal)...)
 		d := to(b.addr(), []byte("this way"))[0]
-		d.Control.IfIndex = s.loopbackInterface().Index
+		d.Control = &socket.Control{IfIndex: s.loopbackInterface().Index}
 		a.send(d)
 		if got := b.expect(d.Payload)[0].Control.IfIndex; got != d.Control.IfIndex {
 			s.Errorf("by interface %d, want %d", got, d.Control.IfIndex)
 		}
-		d.Control.IfIndex = 1 << 30
+		d.Control = &socket.Control{IfIndex: 1 << 30}
 		if n, err := a.Send([]socket.Outgoing{d}, true); err == nil {
 			s.Errorf("by an interface that is not there: %d, nil", n)
 		}
