@@ -33,6 +33,9 @@ func New() (*Lab, error) {
 	if os.Geteuid() != 0 {
 		return nil, errors.New("network namespaces need root")
 	}
+	if _, err := exec.LookPath("ip"); err != nil {
+		return nil, errors.New("no ip command (iproute2)")
+	}
 	a := fmt.Sprintf("datagram-bench-a%d", os.Getpid())
 	b := fmt.Sprintf("datagram-bench-b%d", os.Getpid())
 	l := &Lab{SendNS: "/run/netns/" + a, RecvNS: "/run/netns/" + b, names: []string{a, b}}
