@@ -72,7 +72,8 @@ func (r *receiver) serve(ctx context.Context, s *openSocket, handle func(Datagra
 		}
 	}()
 
-	for r.serveBatch(session, handle) {
+	// Sending at the end of a batch lets go of mu: the session may be over since.
+	for r.serveBatch(session, handle) && r.session == session {
 		r.receive(s)
 	}
 	switch {
