@@ -69,9 +69,10 @@
 //     asked for with [WithReadBuffer], and [Conn.ReadBuffer] tells what was granted.
 //   - [DropNewest] and [DropOldest] drop before that: [Stats].PolicyDrops.
 //
-// [Conn.Close] drops what no reader can get any more: [Stats].CloseDrops. A
-// datagram longer than [WithMaxDatagramSize] is not dropped but cut, and marked
-// [Datagram].Partial. [Conn.Stats] counts all of these, and every snapshot of it
+// [WithMaxAge] drops what has waited for too long: [Stats].StaleDrops.
+// [Conn.Close] drops what no reader can get any more: [Stats].CloseDrops; what it
+// finds in the socket's receive buffer is lost uncounted. A datagram longer than [WithMaxDatagramSize] is not dropped but cut, and marked
+// [Datagram].Partial. [Conn.Stats] counts them all, and every snapshot of it
 // adds up.
 //
 // # Closing
@@ -141,6 +142,7 @@
 //   - UV_UDP_PARTIAL: [Datagram].Partial. Example: WithMaxDatagramSize.
 //   - UV_UDP_RECVMMSG, uv_udp_using_recvmmsg: automatic, see [Conn.Capabilities].
 //     UV_UDP_MMSG_CHUNK, UV_UDP_MMSG_FREE: [Datagram.Release]. Example: Conn.Stats.
+//   - UV_UDP_LINUX_RECVERR: [WithNetworkErrors]. Example: NetworkError.
 //   - uv_close, uv_is_closing: [Conn.Close], [Conn.Shutdown], [Conn.Done].
 //     uv_is_active: [Conn.Active]. Examples: Conn.Shutdown, Conn.Done.
 //   - uv_fileno: [Conn.SyscallConn], [Conn.File]. Example: Conn.SyscallConn.
