@@ -46,7 +46,7 @@ func loopbacks(t *testing.T) []string {
 	t.Helper()
 	conn, err := net.ListenPacket("udp", "[::1]:0")
 	if err != nil {
-		if os.Getenv("DATAGRAM_CI") != "" {
+		if os.Getenv("DATAGRAM_CI") == "1" {
 			t.Fatal(err)
 		}
 		t.Log("no IPv6:", err)
