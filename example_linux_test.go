@@ -159,8 +159,7 @@ func ExampleNetworkError() {
 	reports := make(chan *datagram.NetworkError, 1)
 	conn, err := datagram.Listen(ctx, "udp4", "127.0.0.1:0", datagram.WithNetworkErrors(),
 		datagram.WithErrorHandler(func(err error) {
-			var report *datagram.NetworkError
-			if errors.As(err, &report) {
+			if report, ok := errors.AsType[*datagram.NetworkError](err); ok {
 				reports <- report
 			}
 		}))

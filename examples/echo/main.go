@@ -28,7 +28,7 @@ func main() {
 	deadline := flag.Duration("deadline", 5*time.Second, "how long a stop may take")
 	verbose := flag.Bool("verbose", false, "print each datagram")
 	flag.Usage = func() {
-		fmt.Fprintln(flag.CommandLine.Output(), "Usage: echo [flags] address ...\nAn address is host:port; without a host it is every address of this one.")
+		fmt.Fprintln(os.Stderr, "Usage: echo [flags] address ...\nAn address is host:port; without a host it is every address of this one.")
 		flag.PrintDefaults()
 	}
 	flag.Parse()

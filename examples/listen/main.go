@@ -25,7 +25,7 @@ func main() {
 	ifname := flag.String("interface", "", "`name` of the interface to join the group on; none is the system's choice")
 	count := flag.Int("count", 0, "stop after so many `datagrams`; 0 goes on until a signal")
 	flag.Usage = func() {
-		fmt.Fprintln(flag.CommandLine.Output(), "Usage: listen [flags]")
+		fmt.Fprintln(os.Stderr, "Usage: listen [flags]")
 		flag.PrintDefaults()
 	}
 	flag.Parse()

@@ -62,7 +62,7 @@ func TestLossIsCounted(t *testing.T) {
 		t.Fatalf("exit code %d\n%s", code, out)
 	}
 	if dropped == "0" && droppedReplies == "0" {
-		t.Skip("nothing was lost on this machine")
+		t.Log("nothing was lost on this machine")
 	}
 	if number(t, sent) != number(t, received)+number(t, dropped) {
 		t.Errorf("sent %s, received %s, dropped %s", sent, received, dropped)

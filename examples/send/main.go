@@ -40,7 +40,7 @@ func main() {
 	flag.BoolVar(&f.broadcast, "broadcast", false, "allow sending to a broadcast address")
 	flag.DurationVar(&f.deadline, "deadline", 5*time.Second, "how long sending may take in the end")
 	flag.Usage = func() {
-		fmt.Fprintln(flag.CommandLine.Output(), "Usage: send -to host:port [flags] [message ...]")
+		fmt.Fprintln(os.Stderr, "Usage: send -to host:port [flags] [message ...]")
 		flag.PrintDefaults()
 	}
 	flag.Parse()
