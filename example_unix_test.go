@@ -66,8 +66,8 @@ func ExampleWithSendQueue() {
 		err = conn.TryQueue(datagram.Datagram{Payload: make([]byte, 1000)})
 	}
 	fmt.Println(err)
-	fmt.Println(err == datagram.ErrQueueFull)
+	fmt.Println(conn.SendQueueCount(), "datagrams,", conn.SendQueueSize(), "bytes")
 	// Output:
 	// datagram: send queue full
-	// true
+	// 4 datagrams, 4000 bytes
 }
