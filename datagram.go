@@ -222,10 +222,6 @@ func resolve(ctx context.Context, network, address string) (netip.AddrPort, erro
 		}
 		return netip.AddrPortFrom(wildcard, uint16(port)), nil
 	}
-	// The resolver takes an address with a zone and forgets the zone.
-	if ip, err := netip.ParseAddr(host); err == nil && ip.Zone() != "" && !ip.Is4In6() && family != "ip4" {
-		return netip.AddrPortFrom(ip, uint16(port)), nil
-	}
 	ips, err := net.DefaultResolver.LookupNetIP(ctx, family, host)
 	if err != nil {
 		return netip.AddrPort{}, err
