@@ -27,7 +27,7 @@ func TestAllocations(t *testing.T) {
 			local, self := s.Info().Local.Port(), client.Info().Local
 			question := []socket.Outgoing{{Addr: netip.AddrPortFrom(self.Addr(), local), Payload: make([]byte, 100)}}
 			answer := []socket.Outgoing{{Addr: self, Payload: make([]byte, 100)}}
-			answer[0].Control.Local = question[0].Addr.Addr()
+			answer[0].Control = &socket.Control{Local: question[0].Addr.Addr()}
 			var a, b socket.Batch
 			if n := testing.AllocsPerRun(200, func() {
 				_, err1 := client.Send(question, true)

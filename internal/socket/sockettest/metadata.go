@@ -106,7 +106,7 @@ func testSendLocal(s *suite) {
 				s.Errorf("%v is an address to answer from", asked)
 			}
 			reply := to(d.Addr, payload)[0]
-			reply.Control.Local = d.Control.Local
+			reply.Control = &socket.Control{Local: d.Control.Local}
 			server.send(reply)
 			if got := client.expect(payload)[0].Addr; got != asked {
 				s.Errorf("%s: answer from %v, want %v", network, got, asked)
@@ -119,12 +119,12 @@ func testSendInterface(s *suite) {
 	for _, l := range loopback {
 		a, b := s.listen(l.network, ":0"), s.listen(l.network, l.address, on(socket.ReceiveLocal)...)
 		d := to(b.addr(), []byte("this way"))[0]
-		d.Control.IfIndex = s.loopbackInterface().Index
+		d.Control = &socket.Control{IfIndex: s.loopbackInterface().Index}
 		a.send(d)
 		if got := b.expect(d.Payload)[0].Control.IfIndex; got != d.Control.IfIndex {
 			s.Errorf("by interface %d, want %d", got, d.Control.IfIndex)
 		}
-		d.Control.IfIndex = 1 << 30
+		d.Control = &socket.Control{IfIndex: 1 << 30}
 		if n, err := a.Send([]socket.Outgoing{d}, true); err == nil {
 			s.Errorf("by an interface that is not there: %d, nil", n)
 		}
