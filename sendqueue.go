@@ -321,6 +321,9 @@ func (s *sender) drain(sock *openSocket, wait bool) {
 		}
 		if b.Report {
 			s.answered.Put(b)
+			if !s.waiting.Empty() {
+				s.startReporter() // this goes on, maybe for long
+			}
 		} else {
 			b.Free()
 		}
@@ -348,7 +351,12 @@ func (s *sender) handOver(sock *openSocket, b *queue.Block, wait bool) bool {
 		switch {
 		case err == nil:
 		case errors.Is(err, syscall.EAGAIN):
-			s.wake() // there may be room, and it will be a while until there is more
+			// There may be room, and it will be a while until there is more.
+			s.wake()
+			if b.Report && b.Answered > 0 {
+				s.answered.Put(b.Detach())
+			}
+			s.startReporter()
 			if !wait {
 				return false
 			}

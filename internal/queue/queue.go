@@ -4,6 +4,7 @@
 package queue
 
 import (
+	"slices"
 	"sync"
 
 	"example.com/datagram/internal/buffer"
@@ -52,6 +53,21 @@ func (b *Block) Free() {
 	}
 	*b = Block{Datagrams: b.Datagrams[:0], Tails: b.Tails[:0]}
 	blocks.Put(b)
+}
+
+// Detach moves what was answered for to a block of its own, without the payloads.
+func (b *Block) Detach() *Block {
+	a := blocks.Get().(*Block)
+	a.Datagrams = append(a.Datagrams, b.Datagrams[:b.Answered]...)
+	a.Tails = append(a.Tails, b.Tails[:b.Answered]...)
+	for i := range a.Datagrams {
+		a.Datagrams[i].Payload = nil
+	}
+	a.Answered, a.Report = b.Answered, b.Report
+	b.Datagrams = slices.Delete(b.Datagrams, 0, b.Answered)
+	b.Tails = slices.Delete(b.Tails, 0, b.Answered)
+	b.Answered = 0
+	return a
 }
 
 // memory returns n bytes for a payload, or nil if the block has no room.
