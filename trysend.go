@@ -55,6 +55,9 @@ func (c *Conn) trySend(d *Datagram, bufs [][]byte) (int, error) {
 // returns how many of them, from the first on, went, and why the next one did
 // not, which is nil if all went. It is uv_udp_try_send2.
 func (c *Conn) TrySendBatch(ds []Datagram) (int, error) {
+	if c.closed.Load() {
+		return 0, c.opError("write", nil, net.ErrClosed)
+	}
 	a := attempts.Get().(*attempt)
 	defer a.free()
 	for sent := 0; ; {
