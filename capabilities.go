@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"sync"
+	"syscall"
 
 	"example.com/datagram/internal/socket"
 )
@@ -88,6 +88,16 @@ func (c *Conn) SetSegmentation(on bool) {
 	}
 }
 
+// PathMTU returns the size in bytes of the largest IP packet that the system
+// believes to fit the path to the peer, headers included. An unconnected handle is
+// ENOTCONN. It is [errors.ErrUnsupported] on systems that do not tell.
+func (c *Conn) PathMTU() (int, error) {
+	if !c.closed.Load() && c.peer.Load() == nil {
+		return 0, c.settingError(socket.PathMTU.String(), syscall.ENOTCONN)
+	}
+	return c.get(socket.PathMTU)
+}
+
 // limits are what options and the environment leave of the offloads.
 func (c *config) limits() socket.Limits {
 	l := socket.Limits{
@@ -96,8 +106,10 @@ func (c *config) limits() socket.Limits {
 		Coalesce: c.offload >= OffloadAll,
 		Segment:  c.offload >= OffloadAll,
 		Reason:   "WithOffload",
+
+		NetworkErrors: c.networkErrors,
 	}
-	if env := offloadEnvironment(); env != "" {
+	if env := os.Getenv(offloadVariable); env != "" {
 		l.Batch = l.Batch && env != "none"
 		l.Coalesce = l.Coalesce && env != "none" && env != "batch" && env != "nogro"
 		l.Segment = l.Segment && env != "none" && env != "batch" && env != "nogso"
@@ -109,5 +121,3 @@ func (c *config) limits() socket.Limits {
 // offloadVariable is an environment variable that limits the offloads of all handles of a program
 // below what WithOffload asks for: none, batch, nogso, nogro.
 const offloadVariable = "DATAGRAM_OFFLOAD"
-
-var offloadEnvironment = sync.OnceValue(func() string { return os.Getenv(offloadVariable) })

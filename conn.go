@@ -53,7 +53,8 @@ type Conn struct {
 // openSocket is the socket of a handle with what never changes about it.
 type openSocket struct {
 	socket.Socket
-	info socket.Info
+	info     socket.Info
+	segments bool // uses segmentation offload
 }
 
 // New returns a handle without a socket. What options and setters ask for is
@@ -250,7 +251,7 @@ func (c *Conn) adopt(s socket.Socket, applied []socket.Setting) error {
 	if c.unsegmented {
 		s.SetSegmentation(false)
 	}
-	c.open.Store(&openSocket{Socket: s, info: info})
+	c.open.Store(&openSocket{Socket: s, info: info, segments: s.Features().Segment.Active})
 	return nil
 }
 
@@ -428,12 +429,12 @@ func (c *Conn) Close() error {
 	s := c.socket()
 	c.mu.Unlock()
 	c.send.refuse()
+	c.recv.close()
 	var err error
 	if s != nil {
 		c.recv.lastDrops(s)
 		err = s.Close()
 	}
-	c.recv.close()
 	c.send.close()
 	c.leave()
 	return c.opError("close", nil, err)

@@ -167,6 +167,14 @@ func (d Datagram) Reply(payload []byte) Datagram {
 	return reply
 }
 
+// control returns what to ask the system for, nil for nothing. It points into d.
+func (d *Datagram) control() *socket.Control {
+	if d.Meta == (Metadata{}) {
+		return nil
+	}
+	return (*socket.Control)(&d.Meta)
+}
+
 // A RawAddr is a socket address of a family that package net has no type for,
 // among them netlink and packet: the bytes of the system's struct sockaddr, which begin with
 // the family. ToNet and NetAddr take and return it.
@@ -223,6 +231,9 @@ func resolve(ctx context.Context, network, address string) (netip.AddrPort, erro
 		if ip.Unmap().Is4() && !best.Is4() {
 			best = ip.Unmap()
 		}
+	}
+	if ip, err := netip.ParseAddr(host); err == nil {
+		best = ip.Unmap() // with its zone, which LookupNetIP drops
 	}
 	return netip.AddrPortFrom(best, uint16(port)), nil
 }

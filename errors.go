@@ -26,6 +26,36 @@ func (wouldBlock) Is(target error) bool { return target == syscall.EAGAIN }
 func (wouldBlock) Timeout() bool        { return true }
 func (wouldBlock) Temporary() bool      { return true }
 
+// A NetworkError is an ICMP error about a datagram that the handle sent. It is a hint:
+// anybody on the path may send one. See [WithNetworkErrors].
+type NetworkError struct {
+	Dst      netip.AddrPort // where the datagram was sent to
+	Offender netip.Addr     // the router or host that sent the error, if known
+	MTU      int            // what would fit, in bytes with headers, if Err is EMSGSIZE; else 0
+	Err      error          // a syscall.Errno: ECONNREFUSED, EHOSTUNREACH, EMSGSIZE and so on
+}
+
+// Error names the destination, the error and its origin.
+func (e *NetworkError) Error() string {
+	s := "datagram to " + e.Dst.String() + ": " + e.Err.Error()
+	if e.Offender.IsValid() {
+		s += " (reported by " + e.Offender.String() + ")"
+	}
+	return s
+}
+
+// Unwrap returns the errno.
+func (e *NetworkError) Unwrap() error { return e.Err }
+
+// tellNetworkErrors reports network errors to the error handler.
+func (c *Conn) tellNetworkErrors(list socket.NetworkErrors) {
+	for _, e := range list {
+		if handle := c.config.errorHandler; handle != nil {
+			handle(&NetworkError{Dst: e.Dst, Offender: e.Offender, MTU: e.MTU, Err: e.Errno})
+		}
+	}
+}
+
 // opError says what was tried, and with which addresses. Errors that programs
 // compare and retry on stay bare: wrapping would allocate.
 func (c *Conn) opError(op string, addr net.Addr, err error) error {

@@ -9,7 +9,7 @@ import (
 )
 
 // JoinGroup makes the handle receive what is sent to a multicast group and
-// arrives at an interface; nil leaves the choice of the interface to the
+// arrives at an interface; nil means that of the group's zone, or else leaves the choice to the
 // system. A handle without a socket is bound first, to the wildcard address of the group's
 // family. Only groups that this handle has joined are received. The
 // membership ends with LeaveGroup, with Close and when the interface goes
@@ -40,6 +40,13 @@ func (c *Conn) LeaveSourceGroup(group, source netip.Addr, ifi *net.Interface) er
 }
 
 func (c *Conn) membership(op string, m socket.Membership, anySource bool) error {
+	if zone := m.Group.Zone(); zone != "" && m.Interface == nil {
+		ifi, err := net.InterfaceByName(zone)
+		if err != nil {
+			return c.addrError(op, netip.AddrPortFrom(m.Group, 0), err)
+		}
+		m.Interface = ifi
+	}
 	m.Group, m.Source = m.Group.Unmap().WithZone(""), m.Source.Unmap().WithZone("")
 	addr := netip.AddrPortFrom(m.Group, 0)
 	if !m.Group.IsMulticast() || !anySource && m.Source.BitLen() != m.Group.BitLen() {

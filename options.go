@@ -3,6 +3,7 @@ package datagram
 import (
 	"net"
 	"syscall"
+	"time"
 
 	"example.com/datagram/internal/socket"
 )
@@ -23,14 +24,16 @@ type config struct {
 	recvQueue   int
 	overflow    Overflow
 	maxDatagram int
+	maxAge      time.Duration // 0: none
 
 	sendCount, sendBytes int
 
 	offload      Offload
 	offloadAsked bool
 
-	errorHandler func(error)
-	data         any
+	networkErrors bool
+	errorHandler  func(error)
+	data          any
 }
 
 // Defaults that options change.
@@ -40,6 +43,10 @@ const (
 	defaultSendBytes   = 4 << 20
 	defaultMaxDatagram = 65535
 )
+
+// maxRecvQueue keeps a channel, whose memory is claimed at once, within what
+// every system can address.
+const maxRecvQueue = 1 << 20
 
 func newConfig(opts []Option) (config, error) {
 	c := config{
@@ -195,11 +202,11 @@ const (
 )
 
 // WithRecvQueue sets the capacity of the channel of [Conn.Recv] in datagrams,
-// at least 1, by default 32, and what happens when it is full, by default
+// 1 to 1,048,576, by default 32, and what happens when it is full, by default
 // [Block].
 func WithRecvQueue(n int, full Overflow) Option {
 	return func(c *config) error {
-		if n < 1 || full > DropOldest {
+		if n < 1 || n > maxRecvQueue || full > DropOldest {
 			return invalid("receive queue")
 		}
 		c.recvQueue, c.overflow = n, full
@@ -255,6 +262,38 @@ func WithMetadata(kinds ...MetadataKind) Option {
 			}
 			c.settings.remember(socket.ReceiveLocal+socket.Option(kind), 1)
 		}
+		return nil
+	}
+}
+
+// WithNetworkErrors reports what routers and hosts say about datagrams that the handle sent, to
+// whomever, as [*NetworkError] to the function of [WithErrorHandler], while the
+// handle receives or sends. Such a report never fails another datagram: what the system
+// gives it to is tried again. It is errors.ErrUnsupported on systems other
+// than Linux. UV_UDP_LINUX_RECVERR.
+func WithNetworkErrors() Option {
+	return func(c *config) error {
+		c.networkErrors = true
+		return nil
+	}
+}
+
+// WithDontFragment forbids to fragment what the handle sends: a datagram that does not
+// fit the network interface is EMSGSIZE, one that does not fit the path further on is lost. It is
+// errors.ErrUnsupported where the system cannot do that.
+func WithDontFragment() Option { return setting(socket.DontFragment, 1) }
+
+// WithMaxAge drops received datagrams that have waited longer than d since the
+// system received them, counted in [Stats].StaleDrops, so that an overloaded
+// server answers requests that somebody still waits for. It is checked when a
+// datagram goes into the channel or to the handler, and turns on MetaTime. d must be positive.
+func WithMaxAge(d time.Duration) Option {
+	return func(c *config) error {
+		if d <= 0 {
+			return invalid("maximum age")
+		}
+		c.maxAge = d
+		c.settings.remember(socket.ReceiveTime, 1)
 		return nil
 	}
 }

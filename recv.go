@@ -320,8 +320,7 @@ func (r *receiver) push(d Datagram) {
 // hand waits until the reader makes room for d, or somebody else needs the
 // receiver; then d stays pending. mu must be held and is not while waiting.
 func (r *receiver) hand(d Datagram) {
-	r.spill()
-	r.intake.free() // a slow reader holds no more than what is there to read
+	r.intake.batch.Trim() // a slow reader holds no more than what is there to read
 	if r.settling > 0 {
 		// The place of d is before what somebody else may put there meanwhile.
 		r.putBack(d)
@@ -367,6 +366,11 @@ func (r *receiver) next() (Datagram, bool) {
 			return d, false
 		}
 		d.connected = peer != nil
+		if r.isStale(&d) {
+			r.ledger.staleDrops++
+			d.Release()
+			continue
+		}
 		if peer != nil && isStranger(&d, *peer) {
 			r.ledger.policyDrops++
 			d.Release()
@@ -374,6 +378,12 @@ func (r *receiver) next() (Datagram, bool) {
 		}
 		return d, true
 	}
+}
+
+// isStale says whether a datagram has waited for too long.
+func (r *receiver) isStale(d *Datagram) bool {
+	limit := r.conn.config.maxAge
+	return limit > 0 && !d.Meta.Time.IsZero() && time.Since(d.Meta.Time) > limit
 }
 
 // isStranger says whether a datagram was sent by somebody else than the peer, before
@@ -429,6 +439,11 @@ func (r *receiver) received(err error) {
 	if err == nil {
 		r.intake.begin()
 		r.ledger.receive(&r.intake)
+		return
+	}
+	if list := socket.NetworkErrors(nil); errors.As(err, &list) {
+		r.ledger.errors += uint64(len(list))
+		r.outside(func() { r.conn.tellNetworkErrors(list) })
 		return
 	}
 	switch {

@@ -42,8 +42,8 @@ func (c *Conn) SendFunc(ctx context.Context, d Datagram, done func(error)) error
 // SendBuffers is SendFunc for one datagram in several pieces: d.Payload, then bufs.
 // No piece at all is EINVAL; empty ones make an empty datagram.
 func (c *Conn) SendBuffers(ctx context.Context, d Datagram, bufs [][]byte, done func(error)) error {
-	if d.Payload == nil && len(bufs) == 0 {
-		return c.opError("write", nil, syscall.EINVAL)
+	if d.Payload == nil && len(bufs) == 0 && (ctx == nil || ctx.Err() == nil) {
+		return c.sendError(&d, syscall.EINVAL)
 	}
 	return c.queueSend(ctx, &d, bufs, done)
 }
@@ -167,6 +167,7 @@ type sender struct {
 	count     int // datagrams queued: waiting, or in the hands of the drainer
 	bytes     int
 	accepted  uint64 // ever
+	finished  uint64 // of those, in blocks that were answered for as a whole
 	ledger    sendLedger
 
 	// progress is closed, and forgotten, when there is something new for those who
@@ -234,8 +235,8 @@ func (s *sender) append(sock *openSocket, d *Datagram, bufs [][]byte, size int, 
 		// long is the same, and there is less to copy.
 		kept = min(size, tooLong)
 	}
-	out := socket.Outgoing{Addr: d.Addr, Name: d.name, Control: socket.Control(d.Meta)}
-	payload := s.waiting.Append(out, kept, queue.Tail{Size: size, Done: done})
+	out := socket.Outgoing{Addr: d.Addr, Name: d.name}
+	payload := s.waiting.Append(out, d.control(), kept, queue.Tail{Size: size, Done: done})
 	payload = payload[copy(payload, d.Payload):]
 	for _, b := range bufs {
 		payload = payload[copy(payload, b):]
@@ -292,7 +293,11 @@ func (s *sender) startReporter() {
 // runWorker drains the queue and reports. It ends when there is nothing left to do.
 func (s *sender) runWorker() {
 	defer s.conn.leave()
-	s.drain(s.conn.socket(), true)
+	sock := s.conn.socket()
+	s.drain(sock, true)
+	if s.conn.config.networkErrors {
+		s.conn.tellNetworkErrors(sock.NetworkErrors())
+	}
 	s.mu.Lock()
 	mine := !s.reporting && !s.answered.Empty()
 	s.reporting = s.reporting || mine
@@ -314,24 +319,32 @@ func (s *sender) drain(sock *openSocket, wait bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for b := s.waiting.Take(); b != nil; b = s.waiting.Take() {
+		if sock.segments {
+			b.Group()
+		}
 		if !s.handOver(sock, b, wait) {
 			s.waiting.PutFront(b)
 			s.startWorker()
 			return
 		}
-		if b.Report {
-			s.answered.Put(b)
-			if !s.waiting.Empty() {
-				s.startReporter() // this goes on, maybe for long
-			}
-		} else {
-			b.Free()
-		}
+		s.finish(b, wait && s.waiting.Empty())
 	}
 	s.draining = false
 	s.wake()
-	if !wait {
-		s.startReporter() // the worker reports by itself
+}
+
+// finish is called with a block that was answered for. It makes sure that
+// somebody reports it; last says that the caller is about to. mu must be held.
+func (s *sender) finish(b *queue.Block, last bool) {
+	s.finished += uint64(len(b.Datagrams))
+	if !b.Report {
+		b.Free()
+		return
+	}
+	b.Ungroup()
+	s.answered.Put(b)
+	if !last {
+		s.startReporter()
 	}
 }
 
@@ -351,12 +364,11 @@ func (s *sender) handOver(sock *openSocket, b *queue.Block, wait bool) bool {
 		switch {
 		case err == nil:
 		case errors.Is(err, syscall.EAGAIN):
-			// There may be room, and it will be a while until there is more.
+			// It will be a while until there is more: who waits for what there is goes on.
 			s.wake()
-			if b.Report && b.Answered > 0 {
-				s.answered.Put(b.Detach())
+			if done := b.SplitAnswered(); done != nil {
+				s.finish(done, false)
 			}
-			s.startReporter()
 			if !wait {
 				return false
 			}
@@ -436,7 +448,7 @@ func (s *sender) flush(ctx context.Context, reported bool) error {
 		if s.conn.closed.Load() {
 			return net.ErrClosed // Close answers for the rest of the queue
 		}
-		if s.accepted-uint64(s.count) >= target && (!reported || !s.reporting && s.answered.Empty()) {
+		if s.finished >= target && (!reported || !s.reporting && s.answered.Empty()) {
 			return nil
 		}
 		if !s.draining && !s.waiting.Empty() {

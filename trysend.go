@@ -23,7 +23,7 @@ func (c *Conn) TrySend(d Datagram) (int, error) {
 // No piece at all is EINVAL; empty ones make an empty datagram.
 func (c *Conn) TrySendBuffers(d Datagram, bufs [][]byte) (int, error) {
 	if d.Payload == nil && len(bufs) == 0 {
-		return 0, c.opError("write", nil, syscall.EINVAL)
+		return 0, c.sendError(&d, syscall.EINVAL)
 	}
 	return c.trySend(&d, bufs)
 }
@@ -55,13 +55,13 @@ func (c *Conn) trySend(d *Datagram, bufs [][]byte) (int, error) {
 // returns how many of them, from the first on, went, and why the next one did
 // not, which is nil if all went. It is uv_udp_try_send2.
 func (c *Conn) TrySendBatch(ds []Datagram) (int, error) {
-	if c.closed.Load() {
+	if c.closed.Load() { // also if there is no datagram to be refused
 		return 0, c.opError("write", nil, net.ErrClosed)
 	}
 	a := attempts.Get().(*attempt)
 	defer a.free()
 	for sent := 0; ; {
-		a.datagrams = a.datagrams[:0]
+		a.datagrams, a.controls = a.datagrams[:0], a.controls[:0]
 		var s *openSocket
 		var refused error
 		for i := sent; i < len(ds) && len(a.datagrams) < cap(a.datagrams) && refused == nil; i++ {
@@ -93,6 +93,7 @@ func (c *Conn) TrySendBatch(ds []Datagram) (int, error) {
 // An attempt is what TrySend works on.
 type attempt struct {
 	datagrams []socket.Outgoing
+	controls  []socket.Control
 	gathered  []byte
 }
 
@@ -100,18 +101,25 @@ type attempt struct {
 const attemptDatagrams = 64
 
 var attempts = sync.Pool{New: func() any {
-	return &attempt{datagrams: make([]socket.Outgoing, 0, attemptDatagrams)}
+	return &attempt{
+		datagrams: make([]socket.Outgoing, 0, attemptDatagrams),
+		controls:  make([]socket.Control, 0, attemptDatagrams), // never grows: there are pointers to it
+	}
 }}
 
 func (a *attempt) add(d *Datagram, payload []byte) {
-	a.datagrams = append(a.datagrams, socket.Outgoing{
-		Payload: payload, Addr: d.Addr, Name: d.name, Control: socket.Control(d.Meta),
-	})
+	out := socket.Outgoing{Payload: payload, Addr: d.Addr, Name: d.name}
+	if control := d.control(); control != nil {
+		a.controls = append(a.controls, *control)
+		out.Control = &a.controls[len(a.controls)-1]
+	}
+	a.datagrams = append(a.datagrams, out)
 }
 
 func (a *attempt) free() {
 	clear(a.datagrams)
-	a.datagrams = a.datagrams[:0]
+	clear(a.controls)
+	a.datagrams, a.controls = a.datagrams[:0], a.controls[:0]
 	attempts.Put(a)
 }
 

@@ -4,7 +4,6 @@
 package queue
 
 import (
-	"slices"
 	"sync"
 
 	"example.com/datagram/internal/buffer"
@@ -25,9 +24,12 @@ type Block struct {
 	// Report says that somebody waits to hear of one of them.
 	Report bool
 
-	chunk *buffer.Chunk
-	used  int
-	next  *Block
+	// order is nil, or where the datagrams stood before Group.
+	order    []uint16
+	controls []socket.Control
+	chunk    *buffer.Chunk
+	used     int
+	next     *Block
 }
 
 // A Tail is what the sender keeps with a datagram.
@@ -48,26 +50,29 @@ var blocks = sync.Pool{New: func() any {
 func (b *Block) Free() {
 	clear(b.Datagrams)
 	clear(b.Tails)
+	clear(b.controls)
 	if b.chunk != nil {
 		b.chunk.Free()
 	}
-	*b = Block{Datagrams: b.Datagrams[:0], Tails: b.Tails[:0]}
+	*b = Block{Datagrams: b.Datagrams[:0], Tails: b.Tails[:0], controls: b.controls[:0]}
 	blocks.Put(b)
 }
 
-// Detach moves what was answered for to a block of its own, without the payloads.
-func (b *Block) Detach() *Block {
-	a := blocks.Get().(*Block)
-	a.Datagrams = append(a.Datagrams, b.Datagrams[:b.Answered]...)
-	a.Tails = append(a.Tails, b.Tails[:b.Answered]...)
-	for i := range a.Datagrams {
-		a.Datagrams[i].Payload = nil
+// SplitAnswered returns what is answered of a block that will take longer, if somebody waits
+// to hear of it, as a block of its own. A grouped block is reported as a whole, since
+// what is answered is not what was accepted first.
+func (b *Block) SplitAnswered() *Block {
+	if !b.Report || b.Answered == 0 || b.order != nil {
+		return nil
 	}
-	a.Answered, a.Report = b.Answered, b.Report
-	b.Datagrams = slices.Delete(b.Datagrams, 0, b.Answered)
-	b.Tails = slices.Delete(b.Tails, 0, b.Answered)
+	done := blocks.Get().(*Block)
+	done.Datagrams = append(done.Datagrams, b.Datagrams[:b.Answered]...)
+	done.Tails = append(done.Tails, b.Tails[:b.Answered]...)
+	done.Answered, done.Report = b.Answered, true
+	b.Datagrams = b.Datagrams[:copy(b.Datagrams, b.Datagrams[b.Answered:])]
+	b.Tails = b.Tails[:copy(b.Tails, b.Tails[b.Answered:])]
 	b.Answered = 0
-	return a
+	return done
 }
 
 // memory returns n bytes for a payload, or nil if the block has no room.
@@ -89,12 +94,24 @@ func (b *Block) memory(n int) []byte {
 	return b.chunk.Bytes[start:b.used:b.used]
 }
 
+// control returns a copy of c. Neighbours usually have the same, and share it.
+func (b *Block) control(c *socket.Control) *socket.Control {
+	if n := len(b.controls); n > 0 && b.controls[n-1] == *c {
+		return &b.controls[n-1]
+	}
+	if b.controls == nil {
+		b.controls = make([]socket.Control, 0, blockDatagrams) // never grows: there are pointers to it
+	}
+	b.controls = append(b.controls, *c)
+	return &b.controls[len(b.controls)-1]
+}
+
 // A List is a first-in first-out list of blocks. The zero List is empty.
 type List struct{ head, tail *Block }
 
 // Append returns memory for the payload of d, of n bytes, at the end of the
-// list, and remembers the rest of d with it.
-func (l *List) Append(d socket.Outgoing, n int, tail Tail) []byte {
+// list, and remembers the rest of d with it. control, which may be nil, is copied.
+func (l *List) Append(d socket.Outgoing, control *socket.Control, n int, tail Tail) []byte {
 	var payload []byte
 	if l.tail != nil {
 		payload = l.tail.memory(n)
@@ -105,6 +122,9 @@ func (l *List) Append(d socket.Outgoing, n int, tail Tail) []byte {
 	}
 	b := l.tail
 	d.Payload = payload
+	if control != nil {
+		d.Control = b.control(control)
+	}
 	b.Datagrams = append(b.Datagrams, d)
 	b.Tails = append(b.Tails, tail)
 	b.Report = b.Report || tail.Done != nil

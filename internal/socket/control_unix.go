@@ -25,6 +25,9 @@ func align(n int) int { return unix.CmsgSpace(n) - unix.CmsgSpace(0) }
 // The destination's family decides: the kernel ignores a control message of
 // another family, or refuses it.
 func appendControl(b []byte, c *Control, v4 bool) ([]byte, error) {
+	if c.Local.IsValid() && c.Local.Unmap().Is4() != v4 {
+		return nil, unix.EAFNOSUPPORT
+	}
 	if v4 {
 		return appendControl4(b, c)
 	}
@@ -87,3 +90,14 @@ func appendMessage(b *[]byte, level, kind int32, size int) []byte {
 	h.SetLen(unix.CmsgLen(size))
 	return m[headerSize : headerSize+size]
 }
+
+// closeRights closes descriptors that came unasked: they would stay open for
+// ever (unix(7), SCM_RIGHTS).
+func closeRights(data []byte) {
+	for ; len(data) >= 4; data = data[4:] {
+		_ = closeDescriptor(int(int32(binary.NativeEndian.Uint32(data))))
+	}
+}
+
+// closeDescriptor is a variable so that hostile control messages can be tested.
+var closeDescriptor = unix.Close

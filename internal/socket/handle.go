@@ -81,6 +81,11 @@ func (h *handle) configure(network, address string, wildcard bool, config Config
 		err := h.SetOption(ReceiveLocal, 1)
 		h.features.Local = feature(true, nil, err)
 	}
+	if config.Limits.NetworkErrors {
+		if err := h.reportNetworkErrors(); err != nil {
+			return &SettingError{Name: "network errors", Err: err}
+		}
+	}
 	for _, s := range config.Settings {
 		if err := h.SetOption(s.Option, s.Value); err != nil {
 			return &SettingError{Option: s.Option, Err: err}
@@ -149,6 +154,9 @@ func (h *handle) Resume()    { _ = h.file.SetReadDeadline(time.Time{}) }
 func (h *handle) Counters() *Counters { return &h.counters }
 
 func (h *handle) Features() Features { return h.features }
+
+// NetworkErrors returns none: see system.
+func (h *handle) NetworkErrors() NetworkErrors { return nil }
 
 // SetSegmentation does nothing: see system.
 func (h *handle) SetSegmentation(bool) {}

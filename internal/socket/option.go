@@ -3,6 +3,7 @@ package socket
 import (
 	"errors"
 	"net"
+	"net/netip"
 	"syscall"
 
 	"golang.org/x/net/ipv4"
@@ -29,6 +30,8 @@ const (
 	ReceiveHopLimit
 	ReceiveTrafficClass
 	ReceiveTime
+	DontFragment
+	PathMTU // of a connected socket, to read
 	Options // how many there are
 )
 
@@ -48,6 +51,8 @@ var optionNames = [Options]string{
 	ReceiveHopLimit:     "hop limit metadata",
 	ReceiveTrafficClass: "traffic class metadata",
 	ReceiveTime:         "time stamp metadata",
+	DontFragment:        "don't fragment",
+	PathMTU:             "path MTU",
 }
 
 // String returns the option's name in an error message.
@@ -129,7 +134,7 @@ func (h *handle) setOption6(option Option, value int) error {
 	case ReceiveTrafficClass:
 		return c.SetControlMessage(ipv6.FlagTrafficClass, value != 0)
 	default:
-		return errors.ErrUnsupported
+		return h.setSystemOption6(option, value)
 	}
 }
 
@@ -146,6 +151,12 @@ func (h *handle) Option(option Option) (int, error) {
 	case IPv4:
 		v, err := h.option4(option)
 		return v, unsupported(err)
+	case Dual:
+		if option == PathMTU && h.sendsIPv4(netip.AddrPort{}) {
+			v, err := h.option4(option)
+			return v, unsupported(err)
+		}
+		fallthrough
 	default:
 		v, err := h.option6(option)
 		return v, unsupported(err)
@@ -164,7 +175,7 @@ func (h *handle) option4(option Option) (int, error) {
 	case MulticastTTL:
 		return c.MulticastTTL()
 	default:
-		return 0, errors.ErrUnsupported
+		return h.systemOption4(option)
 	}
 }
 
@@ -180,7 +191,7 @@ func (h *handle) option6(option Option) (int, error) {
 	case MulticastTTL:
 		return c.MulticastHopLimit()
 	default:
-		return 0, errors.ErrUnsupported
+		return h.systemOption6(option)
 	}
 }
 

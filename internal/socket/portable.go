@@ -39,6 +39,7 @@ type single struct {
 var singles = sync.Pool{New: func() any { return new(single) }}
 
 func (s *single) free() { singles.Put(s) }
+func (s *single) trim() {}
 
 // offer returns the memory of the batch, with a chunk to receive into.
 func offerSingle(b *Batch, size int) *single {

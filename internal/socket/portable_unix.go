@@ -78,7 +78,7 @@ func (r *singleReceive) recvmsg(fd uintptr) bool {
 	s := offerSingle(r.batch, p.limits.Receive)
 	chunk := s.messages[0].Chunk
 	for {
-		n, controlSize, flags, from, err := unix.Recvmsg(int(fd), chunk.Bytes[:p.limits.Receive], s.control[:], unix.MSG_DONTWAIT|closeOnExec)
+		n, controlSize, flags, from, err := unix.Recvmsg(int(fd), chunk.Bytes[:p.limits.Receive], s.control[:], p.receiveFlags())
 		switch {
 		case err == unix.EINTR:
 			continue
@@ -110,7 +110,7 @@ func sender(from unix.Sockaddr) (netip.AddrPort, *Name) {
 		return netip.AddrPortFrom(ip, uint16(sa.Port)), nil
 	case *unix.SockaddrUnix:
 		if sa.Name != "" {
-			return netip.AddrPort{}, &Name{&net.UnixAddr{Name: sa.Name, Net: "unixgram"}}
+			return netip.AddrPort{}, &Name{&net.UnixAddr{Name: sa.Name, Net: unixgram}}
 		}
 	}
 	return netip.AddrPort{}, nil
@@ -151,8 +151,8 @@ func (p *portable) transmit(t *transmission, d *Outgoing) error {
 	if err != nil {
 		return err
 	}
-	if d.Control != (Control{}) && (len(d.Payload) > 0 || emptyControl) {
-		if a.oob, err = appendControl(t.control[:0], &d.Control, p.sendsIPv4(d.Addr)); err != nil {
+	if d.Control != nil && (len(d.Payload) > 0 || emptyControl) {
+		if a.oob, err = appendControl(t.control[:0], d.Control, p.sendsIPv4(d.Addr)); err != nil {
 			return err
 		}
 	}

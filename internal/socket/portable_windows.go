@@ -57,8 +57,7 @@ func (*attempt) init() {}
 // transmit hands one datagram to the system. It lasts as long as that takes:
 // there is no sending without waiting.
 func (p *portable) transmit(_ *transmission, d *Outgoing) error {
-	c := &d.Control
-	if d.Name != nil || c.Local.IsValid() || c.IfIndex != 0 || c.HopLimit != 0 || c.TrafficClass != 0 {
+	if d.Name != nil || d.Control != nil {
 		return errors.ErrUnsupported
 	}
 	addr := d.Addr

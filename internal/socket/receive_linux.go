@@ -3,11 +3,13 @@ package socket
 import (
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
+	"example.com/datagram/internal/batch"
 	"example.com/datagram/internal/buffer"
 )
 
@@ -24,6 +26,9 @@ type system struct {
 	*handle
 	segmentation segmentation
 	receiving    receiving
+	// unbatched says that the system calls for several messages are missing, or
+	// kept from us by a seccomp filter.
+	unbatched atomic.Bool
 }
 
 func newSystem(h *handle) Socket {
@@ -33,9 +38,17 @@ func newSystem(h *handle) Socket {
 	return s
 }
 
+// loseBatch makes do with the system calls for one message. It reports whether
+// they were not in use already.
+func (s *system) loseBatch() bool { return !s.unbatched.Swap(true) }
+
 // Most slots that one recvmmsg fills. More gains nothing measurable: the
 // system call's own cost is spread thin enough.
 const maxSlots = 64
+
+// More datagrams than this are not worth taking at a time: the system call is
+// paid for, and the first would wait for the last.
+const maxDatagrams = 512
 
 // slots are what recvmmsg works on. They hold much memory and are therefore
 // kept only by sockets that have something to read.
@@ -51,6 +64,15 @@ var slotsPool = sync.Pool{New: func() any { return new(slots) }}
 
 func (s *slots) free() { slotsPool.Put(s) }
 
+func (s *slots) trim() {
+	for i := range s.messages {
+		if c := s.messages[i].Chunk; c != nil {
+			s.messages[i].Chunk = nil
+			c.Free()
+		}
+	}
+}
+
 // receiving is the receive side of a socket. One goroutine at a time uses it.
 type receiving struct {
 	socket *system
@@ -59,6 +81,7 @@ type receiving struct {
 	want   int                   // slots to offer: doubled when all were filled
 	n      int
 	errno  syscall.Errno
+	errors NetworkErrors
 }
 
 func (r *receiving) init(s *system) {
@@ -69,24 +92,35 @@ func (s *system) Receive(b *Batch) error {
 	r := &s.receiving
 	r.batch = b
 	b.Messages, b.ControlErrors = nil, 0
+	r.errors = nil
 	if err := s.raw.Read(r.read); err != nil {
+		if isNotPollable(err) {
+			return s.pollable()
+		}
 		return closed(err)
+	}
+	if r.errors != nil {
+		return r.errors
 	}
 	if r.errno != 0 {
 		return os.NewSyscallError("recvmmsg", r.errno)
 	}
 	s.counters.ReceiveCalls.Add(1)
-	r.finish(b, b.memory.(*slots))
-	switch {
-	case r.n == r.want:
-		r.want = min(2*r.want, maxSlots)
-	case r.n <= r.want/4:
-		r.want = max(r.want/2, 1)
-	}
-	if !s.limits.Batch {
-		r.want = 1
-	}
+	r.adapt(r.finish(b, b.memory.(*slots)))
 	return nil
+}
+
+// adapt chooses how many slots to offer the next time, from how many datagrams
+// came: a quiet socket does not pay for many, a busy one fills them. Coalesced
+// datagrams fill few.
+func (r *receiving) adapt(datagrams int) {
+	switch {
+	case !r.socket.limits.Batch || r.socket.unbatched.Load():
+	case datagrams > maxDatagrams || r.n <= r.want/4:
+		r.want = max(r.want/2, 1)
+	case r.n == r.want && datagrams <= maxDatagrams/2:
+		r.want = min(2*r.want, maxSlots)
+	}
 }
 
 // recvmmsg is called by the poller, with the descriptor readable as far as the
@@ -99,19 +133,41 @@ func (r *receiving) recvmmsg(fd uintptr) bool {
 	}
 	held.offer(r.want, r.socket.bufferSize())
 	for {
-		// MSG_DONTWAIT, because a descriptor that others share may have lost O_NONBLOCK.
-		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&held.headers)),
-			uintptr(r.want), unix.MSG_DONTWAIT|closeOnExec, 0, 0)
+		n, errno := r.call(fd, held)
 		switch errno {
 		case unix.EINTR:
 			continue
+		case unix.ENOSYS:
+			if r.want = 1; r.socket.loseBatch() {
+				continue
+			}
 		case unix.EAGAIN:
+			// A send may have taken the errno that says that there are network errors.
+			if r.networkErrors(fd) {
+				return true
+			}
 			r.batch.Free()
 			return false
+		case 0:
+		default:
+			r.networkErrors(fd)
 		}
-		r.n, r.errno = int(n), errno
+		r.n, r.errno = n, errno
 		return true
 	}
+}
+
+// call receives with MSG_DONTWAIT, because a descriptor that others share may
+// have lost O_NONBLOCK.
+func (r *receiving) call(fd uintptr, s *slots) (int, syscall.Errno) {
+	flags := uintptr(r.socket.receiveFlags())
+	if r.socket.unbatched.Load() {
+		n, _, errno := unix.Syscall(unix.SYS_RECVMSG, fd, uintptr(unsafe.Pointer(&s.headers[0].header)), flags)
+		s.headers[0].size = uint32(n)
+		return 1, errno
+	}
+	n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&s.headers)), uintptr(r.want), flags, 0, 0)
+	return int(n), errno
 }
 
 // bufferSize is the room that one received message gets.
@@ -148,8 +204,9 @@ func (s *slots) offer(n, size int) {
 	}
 }
 
-// finish makes messages of what the kernel wrote.
-func (r *receiving) finish(b *Batch, s *slots) {
+// finish makes messages of what the kernel wrote. It returns how many datagrams they are.
+func (r *receiving) finish(b *Batch, s *slots) int {
+	datagrams := 0
 	b.Messages = s.messages[:r.n]
 	for i := range b.Messages {
 		h, m := &s.headers[i], &b.Messages[i]
@@ -165,7 +222,9 @@ func (r *receiving) finish(b *Batch, s *slots) {
 		if h.header.Flags&unix.MSG_CTRUNC != 0 {
 			b.ControlErrors++
 		}
+		datagrams += batch.Segments(len(m.Payload), m.SegmentSize)
 	}
+	return datagrams
 }
 
 // Drops returns the socket's own count.

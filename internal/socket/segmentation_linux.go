@@ -92,6 +92,9 @@ func (s *system) SetSegmentation(on bool) {
 // Features adds to what was found at the start what was found since.
 func (s *system) Features() Features {
 	f := s.features
+	if f.Batch.Active && s.unbatched.Load() {
+		f.Batch = Feature{Reason: "recvmmsg or sendmmsg: " + unix.ENOSYS.Error()}
+	}
 	if f.Segment.Active && !s.segmentation.on.Load() {
 		f.Segment = Feature{Reason: "SetSegmentation"}
 	}

@@ -80,6 +80,14 @@ func (t *transfer) send(wait bool) (int, error) {
 	if count := t.counts[0]; count > 1 && segmentationErrors(t.errno) {
 		return t.sendUnsegmented(count, wait)
 	}
+	for i := 0; i < maxErrors && s.isNetworkError(t.errno); i++ {
+		// Most likely a report on a datagram sent before: the kernel gives it to whoever
+		// comes next. This datagram's own errors repeat.
+		s.counters.Retries.Add(1)
+		if err := t.attempt(); err != nil {
+			return 0, err
+		}
+	}
 	if t.errno != 0 {
 		return 0, os.NewSyscallError("sendmmsg", t.errno)
 	}
@@ -174,7 +182,7 @@ func (t *transfer) gather(ds []Outgoing) batch.Run {
 	var end uintptr // of the last piece
 	for i := range ds {
 		d := &ds[i]
-		if i > 0 && (!segment || t.used == maxVectors || d.Addr != first.Addr || d.Name != nil || d.Control != first.Control) ||
+		if i > 0 && (!segment || t.used == maxVectors || !d.TravelsWith(first)) ||
 			!run.Add(len(d.Payload), limit) {
 			break
 		}
@@ -214,8 +222,8 @@ func (t *transfer) message(d *Outgoing, run batch.Run) error {
 		h.Name = (*byte)(unsafe.Pointer(&t.names[i]))
 	}
 	control := t.control[i][:0]
-	if d.Control != (Control{}) {
-		if control, err = appendControl(control, &d.Control, s.sendsIPv4(d.Addr)); err != nil {
+	if d.Control != nil {
+		if control, err = appendControl(control, d.Control, s.sendsIPv4(d.Addr)); err != nil {
 			return err
 		}
 	}
@@ -232,15 +240,26 @@ func (t *transfer) message(d *Outgoing, run batch.Run) error {
 // sendmmsg hands over what is prepared and takes note of the outcome.
 func (t *transfer) sendmmsg(fd uintptr) {
 	for {
-		n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&t.headers)),
-			uintptr(t.n), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
-		if errno == unix.EINTR {
+		n, errno := t.call(fd)
+		switch {
+		case errno == unix.EINTR:
 			continue
+		case errno == unix.ENOSYS && t.socket.loseBatch():
+			continue
+		case errno != 0:
+			n = 0
 		}
-		t.sent, t.errno = int(n), errno
-		if errno != 0 {
-			t.sent = 0
-		}
+		t.sent, t.errno = n, errno
 		return
 	}
+}
+
+func (t *transfer) call(fd uintptr) (int, syscall.Errno) {
+	const flags = unix.MSG_DONTWAIT | unix.MSG_NOSIGNAL
+	if t.n == 1 || t.socket.unbatched.Load() {
+		_, _, errno := unix.Syscall(unix.SYS_SENDMSG, fd, uintptr(unsafe.Pointer(&t.headers[0].header)), flags)
+		return 1, errno
+	}
+	n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&t.headers)), uintptr(t.n), flags, 0, 0)
+	return int(n), errno
 }

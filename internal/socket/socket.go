@@ -58,6 +58,9 @@ type Socket interface {
 	Option(Option) (int, error)
 	Membership(Membership) error
 
+	// NetworkErrors returns the network errors that were not reported yet.
+	NetworkErrors() NetworkErrors
+
 	// Counters are the socket's own, updated as it works.
 	Counters() *Counters
 	// Drops is the kernel's count of datagrams that found the receive buffer
@@ -103,6 +106,8 @@ type Limits struct {
 	// Coalesce says to let the kernel coalesce received datagrams, Segment to
 	// let it segment sent ones, Batch to move several in a system call.
 	Coalesce, Segment, Batch bool
+	// NetworkErrors says to report network errors.
+	NetworkErrors bool
 	// Reason says who set the limit, where one of these is false.
 	Reason string
 }
@@ -179,7 +184,13 @@ type Outgoing struct {
 	// Without either the datagram goes to the connected peer.
 	Addr    netip.AddrPort
 	Name    *Name
-	Control Control
+	Control *Control // nil for the zero Control
+}
+
+// TravelsWith reports whether two datagrams differ in nothing but payload.
+func (d *Outgoing) TravelsWith(other *Outgoing) bool {
+	return d.Addr == other.Addr && d.Name == other.Name &&
+		(d.Control == other.Control || d.Control != nil && other.Control != nil && *d.Control == *other.Control)
 }
 
 // Incoming is a received message: a datagram, or several that the kernel
@@ -218,7 +229,17 @@ type Batch struct {
 }
 
 // memory is what an implementation keeps between two receives.
-type memory interface{ free() }
+type memory interface {
+	trim()
+	free()
+}
+
+// Trim gives back what is only there for the next Receive.
+func (b *Batch) Trim() {
+	if b.memory != nil {
+		b.memory.trim()
+	}
+}
 
 // Free gives back the memory of the batch. The batch can be used again.
 func (b *Batch) Free() {

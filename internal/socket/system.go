@@ -38,17 +38,48 @@ func (h *handle) setSystemOption(option Option, value int) error {
 
 // setSystemOption4 is setSystemOption for the options of IPv4.
 func (h *handle) setSystemOption4(option Option, value int) error {
-	if option == ReceiveTrafficClass && receiveTOS != 0 {
+	switch {
+	case option == ReceiveTrafficClass && receiveTOS != 0:
 		return h.setInt(syscall.IPPROTO_IP, receiveTOS, value)
+	case option == DontFragment && dontFragment4.name != 0:
+		return h.setInt(syscall.IPPROTO_IP, dontFragment4.name, dontFragment4.value)
 	}
 	return errors.ErrUnsupported
 }
 
+// setSystemOption6 is setSystemOption for the options of IPv6.
+func (h *handle) setSystemOption6(option Option, _ int) error {
+	if option == DontFragment && dontFragment6.name != 0 {
+		return h.setInt(syscall.IPPROTO_IPV6, dontFragment6.name, dontFragment6.value)
+	}
+	return errors.ErrUnsupported
+}
+
+func (h *handle) systemOption4(option Option) (int, error) {
+	if option == PathMTU && pathMTU4 != 0 {
+		return h.getInt(syscall.IPPROTO_IP, pathMTU4)
+	}
+	return 0, errors.ErrUnsupported
+}
+
+func (h *handle) systemOption6(option Option) (int, error) {
+	if option == PathMTU && pathMTU6 != 0 {
+		return h.getInt(syscall.IPPROTO_IPV6, pathMTU6)
+	}
+	return 0, errors.ErrUnsupported
+}
+
+// A fixedOption is an option with the one value that it is ever given.
+type fixedOption struct{ name, value int }
+
 func (h *handle) systemOption(option Option) (int, error) {
 	name := map[Option]int{ReadBuffer: syscall.SO_RCVBUF, WriteBuffer: syscall.SO_SNDBUF, Broadcast: syscall.SO_BROADCAST}[option]
-	var value int
-	err := h.control(func(fd uintptr) (err error) {
-		value, err = syscall.GetsockoptInt(descriptor(fd), syscall.SOL_SOCKET, name)
+	return h.getInt(syscall.SOL_SOCKET, name)
+}
+
+func (h *handle) getInt(level, name int) (value int, err error) {
+	err = h.control(func(fd uintptr) (err error) {
+		value, err = syscall.GetsockoptInt(descriptor(fd), level, name)
 		return os.NewSyscallError("getsockopt", err)
 	})
 	return value, err

@@ -20,6 +20,11 @@ const (
 	closeOnExec = 0
 )
 
+var (
+	dontFragment4 = fixedOption{unix.IP_DONTFRAG, 1}
+	dontFragment6 = fixedOption{unix.IPV6_DONTFRAG, 1}
+)
+
 func (h *handle) bindToDevice(name string) error {
 	ifi, err := net.InterfaceByName(name)
 	if err != nil {

@@ -15,3 +15,8 @@ const (
 	sendTTL     = 0
 	closeOnExec = unix.MSG_CMSG_CLOEXEC
 )
+
+var (
+	dontFragment4 = fixedOption{unix.IP_DONTFRAG, 1}
+	dontFragment6 = fixedOption{unix.IPV6_DONTFRAG, 1}
+)

@@ -24,6 +24,16 @@ const (
 	sendTTL      = unix.IP_TTL
 	closeOnExec  = unix.MSG_CMSG_CLOEXEC
 	emptyControl = true
+
+	pathMTU4 = unix.IP_MTU
+	pathMTU6 = unix.IPV6_MTU
+)
+
+// PROBE sets the don't-fragment bit and, unlike DO, goes by the MTU of the
+// device alone: a cached path MTU may be a forgery (ip(7), IP_MTU_DISCOVER).
+var (
+	dontFragment4 = fixedOption{unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_PROBE}
+	dontFragment6 = fixedOption{unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_PROBE}
 )
 
 // isPortable says which implementation serves a socket.
@@ -74,14 +84,6 @@ func (h *handle) coalesce(config Config) error {
 		return nil
 	}
 	return h.setInt(unix.SOL_UDP, unix.UDP_GRO, 1)
-}
-
-func (h *handle) getInt(level, name int) (value int, err error) {
-	err = h.control(func(fd uintptr) (err error) {
-		value, err = unix.GetsockoptInt(int(fd), level, name)
-		return os.NewSyscallError("getsockopt", err)
-	})
-	return value, err
 }
 
 func (h *handle) bindToDevice(name string) error {

@@ -15,3 +15,8 @@ const (
 	sendTTL     = 0
 	closeOnExec = unix.MSG_CMSG_CLOEXEC
 )
+
+var (
+	dontFragment4 = fixedOption{}
+	dontFragment6 = fixedOption{unix.IPV6_DONTFRAG, 1}
+)

@@ -13,6 +13,9 @@ import (
 // Package syscall would give it a byte to carry them (sendmsgN of syscall_bsd.go).
 const emptyControl = false
 
+// Nobody but Linux tells the MTU of a path.
+const pathMTU4, pathMTU6 = 0, 0
+
 func newSystem(h *handle) Socket { return newPortable(h) }
 
 // isPortable says which implementation serves a socket.
@@ -20,6 +23,8 @@ func isPortable(Config) bool { return true }
 
 // hearOnlyJoined does nothing: a socket hears what it joined.
 func (h *handle) hearOnlyJoined() {}
+
+func (h *handle) reportNetworkErrors() error { return errors.ErrUnsupported }
 
 func (h *handle) offload(Config) { h.noOffload() }
 

@@ -13,6 +13,12 @@ const (
 	receiveTOS  = 0
 )
 
+// IP_DONTFRAGMENT and IPV6_DONTFRAG of ws2ipdef.h, which golang.org/x/sys lacks.
+var (
+	dontFragment4 = fixedOption{14, 1}
+	dontFragment6 = fixedOption{14, 1}
+)
+
 func descriptor(fd uintptr) syscall.Handle { return syscall.Handle(fd) }
 
 // File is not supported: package net cannot duplicate sockets on Windows.

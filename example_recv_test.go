@@ -1,0 +1,231 @@
+package datagram_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"net"
+	"runtime"
+	"strings"
+
+	"example.com/datagram"
+)
+
+// pair returns a handle and a client that is connected to it.
+func pair(ctx context.Context, opts ...datagram.Option) (server, client *datagram.Conn) {
+	server, err := datagram.Listen(ctx, "udp", "127.0.0.1:0", opts...)
+	if err != nil {
+		log.Fatal(err)
+	}
+	client, err = datagram.Dial(ctx, "udp", server.LocalAddr().String())
+	if err != nil {
+		log.Fatal(err)
+	}
+	return server, client
+}
+
+// sendAll sends texts as datagrams.
+func sendAll(ctx context.Context, client *datagram.Conn, texts ...string) {
+	for _, text := range texts {
+		if err := client.Send(ctx, datagram.Datagram{Payload: []byte(text)}); err != nil {
+			log.Fatal(err)
+		}
+	}
+}
+
+func ExampleConn_Recv() {
+	ctx := context.Background()
+	server, client := pair(ctx)
+	defer server.Close()
+	defer client.Close()
+
+	sendAll(ctx, client, "one", "two", "")
+	for d := range server.Recv() {
+		fmt.Printf("%q %v\n", d.Payload, d.Addr == client.LocalAddr())
+		if len(d.Payload) == 0 {
+			break
+		}
+		d.Release()
+	}
+	// Output:
+	// "one" true
+	// "two" true
+	// "" true
+}
+
+// Serve handles datagrams on the calling goroutine until its context ends.
+func ExampleConn_Serve() {
+	server, client := pair(context.Background())
+	defer server.Close()
+	defer client.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+
+	sendAll(ctx, client, "hello", "stop")
+	err := server.Serve(ctx, func(d datagram.Datagram) {
+		fmt.Printf("%s\n", d.Payload)
+		if string(d.Payload) == "stop" {
+			cancel()
+			return
+		}
+		answer := strings.ToUpper(string(d.Payload))
+		if err := server.Send(ctx, d.Reply([]byte(answer))); err != nil {
+			log.Print(err)
+		}
+		d.Release()
+	})
+	fmt.Println(err)
+	fmt.Printf("%s\n", (<-client.Recv()).Payload)
+	// Output:
+	// hello
+	// stop
+	// context canceled
+	// HELLO
+}
+
+// Receiving is stopped and resumed without losing a datagram.
+func ExampleConn_StopRecv() {
+	ctx := context.Background()
+	server, client := pair(ctx)
+	defer server.Close()
+	defer client.Close()
+
+	sendAll(ctx, client, "1", "2", "3")
+	fmt.Printf("%s\n", (<-server.Recv()).Payload)
+
+	if err := server.StopRecv(); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("stopped:", server.Err(), server.Active())
+
+	for range 2 {
+		fmt.Printf("%s\n", (<-server.Recv()).Payload)
+	}
+	// Output:
+	// 1
+	// stopped: <nil> false
+	// 2
+	// 3
+}
+
+// Err tells why the channel was closed.
+func ExampleConn_Err() {
+	conn, err := datagram.Listen(context.Background(), "udp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	received := conn.Recv()
+	conn.Close()
+	for d := range received {
+		d.Release()
+	}
+	fmt.Println(errors.Is(conn.Err(), net.ErrClosed))
+	// Output: true
+}
+
+// A reader that falls behind gets what is newest, and Stats counts the rest.
+func ExampleWithRecvQueue() {
+	ctx := context.Background()
+	server, client := pair(ctx, datagram.WithRecvQueue(2, datagram.DropOldest))
+	defer server.Close()
+	defer client.Close()
+
+	received := server.Recv()
+	sendAll(ctx, client, "1", "2", "3", "4", "5")
+	for server.Stats().Received < 5 {
+		runtime.Gosched() // the reader does something else meanwhile
+	}
+	for range 2 {
+		fmt.Printf("%s\n", (<-received).Payload)
+	}
+	fmt.Println("dropped", server.Stats().PolicyDrops)
+	// Output:
+	// 4
+	// 5
+	// dropped 3
+}
+
+// Longer datagrams arrive cut.
+func ExampleWithMaxDatagramSize() {
+	ctx := context.Background()
+	server, client := pair(ctx, datagram.WithMaxDatagramSize(5))
+	defer server.Close()
+	defer client.Close()
+
+	sendAll(ctx, client, "short", "a long one")
+	for range 2 {
+		d := <-server.Recv()
+		fmt.Printf("%q partial %v\n", d.Payload, d.Partial)
+	}
+	// Output:
+	// "short" partial false
+	// "a lon" partial true
+}
+
+// Metadata tells where a datagram was sent to and how.
+func ExampleWithMetadata() {
+	ctx := context.Background()
+	server, err := datagram.Listen(ctx, "udp4", "127.0.0.1:0", datagram.WithMetadata(
+		datagram.MetaLocal, datagram.MetaHopLimit, datagram.MetaTrafficClass, datagram.MetaTime))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer server.Close()
+	client, err := datagram.Dial(ctx, "udp4", server.LocalAddr().String(),
+		datagram.WithTTL(7), datagram.WithTrafficClass(46<<2)) // expedited forwarding
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+
+	sendAll(ctx, client, "hello")
+	meta := (<-server.Recv()).Meta
+	fmt.Println(meta.Local, meta.HopLimit, meta.TrafficClass>>2, meta.ECN() == datagram.NotECT, !meta.Time.IsZero())
+	// Output: 127.0.0.1 7 46 true true
+}
+
+// A payload is lent until its release. A clone is the program's own.
+func ExampleDatagram_Clone() {
+	ctx := context.Background()
+	server, client := pair(ctx)
+	defer server.Close()
+	defer client.Close()
+
+	sendAll(ctx, client, "keep this")
+	d := <-server.Recv()
+	kept := d.Clone()
+	d.Release()
+	fmt.Printf("%s\n", kept.Payload)
+	// Output: keep this
+}
+
+// Every datagram is accounted for.
+func ExampleConn_Stats() {
+	ctx := context.Background()
+	server, client := pair(ctx)
+	defer server.Close()
+	defer client.Close()
+
+	sendAll(ctx, client, "1", "2", "3")
+	for range 3 {
+		d := <-server.Recv()
+		if err := server.Send(ctx, d.Reply(d.Payload)); err != nil {
+			log.Fatal(err)
+		}
+		d.Release()
+	}
+	if err := server.Flush(ctx); err != nil {
+		log.Fatal(err)
+	}
+
+	s := server.Stats()
+	fmt.Println("received", s.Received, "=", s.Delivered, "delivered +",
+		s.PolicyDrops+s.StaleDrops+s.CloseDrops, "dropped +", s.Held, "held")
+	fmt.Println("accepted", s.Accepted, "=", s.Sent, "sent +", s.SendErrors, "failed +", s.Queued, "queued")
+	fmt.Println("dropped by the system", s.KernelDrops)
+	// Output:
+	// received 3 = 3 delivered + 0 dropped + 0 held
+	// accepted 3 = 3 sent + 0 failed + 0 queued
+	// dropped by the system 0
+}

@@ -1,0 +1,190 @@
+package datagram_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"net"
+	"net/netip"
+	"syscall"
+
+	"example.com/datagram"
+)
+
+// A completion function hears what the system said about its datagram.
+func ExampleConn_SendFunc() {
+	ctx := context.Background()
+	server, client := pair(ctx)
+	defer server.Close()
+	defer client.Close()
+
+	answers := make(chan error)
+	done := func(err error) { answers <- err }
+	for _, size := range []int{100, 65_508} {
+		if err := client.SendFunc(ctx, datagram.Datagram{Payload: make([]byte, size)}, done); err != nil {
+			log.Fatal(err)
+		}
+	}
+	fmt.Println(<-answers)
+	fmt.Println("too long:", errors.Is(<-answers, syscall.EMSGSIZE))
+	// Output:
+	// <nil>
+	// too long: true
+}
+
+// One datagram is gathered from a header and a body.
+func ExampleConn_SendBuffers() {
+	ctx := context.Background()
+	server, client := pair(ctx)
+	defer server.Close()
+	defer client.Close()
+
+	header := datagram.Datagram{Payload: []byte("header ")}
+	body := net.Buffers{[]byte("and "), []byte("body")}
+	if err := client.SendBuffers(ctx, header, body, nil); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("%s\n", (<-server.Recv()).Payload)
+	// Output: header and body
+}
+
+// Without a completion function, the error handler hears what failed.
+func ExampleWithErrorHandler() {
+	ctx := context.Background()
+	failures := make(chan error)
+	conn, err := datagram.New(datagram.WithErrorHandler(func(err error) { failures <- err }))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer conn.Close()
+
+	tooLong := datagram.To(netip.MustParseAddrPort("127.0.0.1:9"), make([]byte, 65_508))
+	fmt.Println(conn.Send(ctx, tooLong)) // accepted
+	fmt.Println("refused:", errors.Is(<-failures, syscall.EMSGSIZE))
+	// Output:
+	// <nil>
+	// refused: true
+}
+
+// TryQueue serves senders that must not wait and may lose a datagram.
+func ExampleConn_TryQueue() {
+	ctx := context.Background()
+	collector, client := pair(ctx)
+	defer collector.Close()
+	defer client.Close()
+
+	queued, dropped := 0, 0
+	for range 1000 {
+		switch err := client.TryQueue(datagram.Datagram{Payload: []byte("requests:1|c")}); err {
+		case nil:
+			queued++
+		case datagram.ErrQueueFull:
+			dropped++
+		default:
+			log.Fatal(err)
+		}
+	}
+	fmt.Println(queued + dropped)
+	// Output: 1000
+}
+
+// TrySend asks the system at once, and falls back to the queue.
+func ExampleConn_TrySend() {
+	ctx := context.Background()
+	server, client := pair(ctx)
+	defer server.Close()
+	defer client.Close()
+
+	d := datagram.Datagram{Payload: []byte("urgent")}
+	_, err := client.TrySend(d)
+	if errors.Is(err, datagram.ErrWouldBlock) {
+		err = client.Send(ctx, d)
+	}
+	fmt.Println(err)
+	fmt.Printf("%s\n", (<-server.Recv()).Payload)
+	// Output:
+	// <nil>
+	// urgent
+}
+
+// TrySendBatch tells how many datagrams went, and why the next did not.
+func ExampleConn_TrySendBatch() {
+	ctx := context.Background()
+	server, client := pair(ctx)
+	defer server.Close()
+	defer client.Close()
+
+	n, err := client.TrySendBatch([]datagram.Datagram{
+		{Payload: []byte("first")},
+		{Payload: []byte("second")},
+		{Payload: make([]byte, 65_508)},
+		{Payload: []byte("not tried")},
+	})
+	fmt.Println(n, errors.Is(err, syscall.EMSGSIZE))
+	for range n {
+		fmt.Printf("%s\n", (<-server.Recv()).Payload)
+	}
+	// Output:
+	// 2 true
+	// first
+	// second
+}
+
+// Flush waits until the system has answered for all that was queued.
+func ExampleConn_Flush() {
+	ctx := context.Background()
+	server, client := pair(ctx)
+	defer server.Close()
+	defer client.Close()
+
+	sendAll(ctx, client, "one", "two", "three")
+	if err := client.Flush(ctx); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(client.SendQueueCount(), client.SendQueueSize(), client.Stats().Sent)
+	// Output: 0 0 3
+}
+
+// Shutdown sends what is queued before it closes.
+func ExampleConn_Shutdown() {
+	ctx := context.Background()
+	server, client := pair(ctx)
+	defer server.Close()
+
+	sendAll(ctx, client, "last", "words")
+	if err := client.Shutdown(ctx); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(client.Stats().Sent, errors.Is(client.Send(ctx, datagram.Datagram{}), net.ErrClosed))
+	for range 2 {
+		fmt.Printf("%s\n", (<-server.Recv()).Payload)
+	}
+	// Output:
+	// 2 true
+	// last
+	// words
+}
+
+// After Done nothing of the program is called by the handle any more.
+func ExampleConn_Done() {
+	ctx := context.Background()
+	server, client := pair(ctx)
+	defer client.Close()
+
+	handled := 0
+	served := make(chan error)
+	go func() {
+		served <- server.Serve(ctx, func(d datagram.Datagram) {
+			handled++
+			server.Close() // allowed here; waiting for Done is not
+		})
+	}()
+	sendAll(ctx, client, "hello")
+	<-server.Done()
+	fmt.Println(handled)
+	fmt.Println(errors.Is(<-served, net.ErrClosed))
+	// Output:
+	// 1
+	// true
+}

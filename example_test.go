@@ -1,0 +1,315 @@
+package datagram_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"net"
+	"net/netip"
+	"sync"
+	"syscall"
+
+	"example.com/datagram"
+)
+
+// A server that answers every datagram, and a client of it.
+func Example() {
+	ctx := context.Background()
+	server, err := datagram.Listen(ctx, "udp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	go func() {
+		for d := range server.Recv() {
+			if err := server.Send(ctx, d.Reply(d.Payload)); err != nil {
+				log.Print(err)
+			}
+			d.Release()
+		}
+	}()
+
+	client, err := datagram.Dial(ctx, "udp", server.LocalAddr().String())
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := client.Send(ctx, datagram.Datagram{Payload: []byte("hello")}); err != nil {
+		log.Fatal(err)
+	}
+	d := <-client.Recv()
+	fmt.Printf("%s\n", d.Payload)
+	d.Release()
+
+	client.Close()
+	server.Close()
+	// Output: hello
+}
+
+// Each peer has a goroutine of its own, as a connection would have.
+func Example_goroutinePerPeer() {
+	ctx := context.Background()
+	server, err := datagram.Listen(ctx, "udp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	// converse counts the datagrams of one peer until its channel is closed.
+	converse := func(inbox <-chan datagram.Datagram) {
+		n := 0
+		for d := range inbox {
+			n++
+			answer := fmt.Appendf(nil, "%s %d", d.Payload, n)
+			if err := server.Send(ctx, d.Reply(answer)); err != nil {
+				log.Print(err)
+			}
+			d.Release()
+		}
+	}
+	var peers sync.WaitGroup
+	peers.Go(func() {
+		inboxes := make(map[netip.AddrPort]chan datagram.Datagram)
+		for d := range server.Recv() {
+			inbox := inboxes[d.Addr]
+			if inbox == nil {
+				inbox = make(chan datagram.Datagram, 16)
+				inboxes[d.Addr] = inbox
+				peers.Go(func() { converse(inbox) })
+			}
+			select {
+			case inbox <- d:
+			default:
+				d.Release() // this peer is too fast; the others go on
+			}
+		}
+		for _, inbox := range inboxes {
+			close(inbox)
+		}
+	})
+
+	for _, name := range []string{"ann", "bob"} {
+		client, err := datagram.Dial(ctx, "udp", server.LocalAddr().String())
+		if err != nil {
+			log.Fatal(err)
+		}
+		for range 2 {
+			if err := client.Send(ctx, datagram.Datagram{Payload: []byte(name)}); err != nil {
+				log.Fatal(err)
+			}
+			fmt.Printf("%s\n", (<-client.Recv()).Payload)
+		}
+		client.Close()
+	}
+	server.Close()
+	peers.Wait()
+	// Output:
+	// ann 1
+	// ann 2
+	// bob 1
+	// bob 2
+}
+
+func ExampleListen() {
+	conn, err := datagram.Listen(context.Background(), "udp4", "127.0.0.1:0", datagram.WithTTL(8))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer conn.Close()
+
+	ttl, err := conn.TTL()
+	fmt.Println(conn.LocalAddr().Addr(), ttl, err)
+	// Output: 127.0.0.1 8 <nil>
+}
+
+func ExampleDial() {
+	ctx := context.Background()
+	server, err := datagram.Listen(ctx, "udp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer server.Close()
+
+	client, err := datagram.Dial(ctx, "udp", server.LocalAddr().String())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+
+	fmt.Println(client.RemoteAddr() == server.LocalAddr(), client.LocalAddr().Addr())
+	// Output: true 127.0.0.1
+}
+
+// A handle is made first, and gets its socket later.
+func ExampleNew() {
+	conn, err := datagram.New(datagram.WithReadBuffer(64 << 10))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Println("local address:", conn.LocalAddr().IsValid())
+
+	// The first use makes the socket; Bind would choose the address.
+	_, err = conn.TrySend(datagram.To(netip.MustParseAddrPort("127.0.0.1:9"), []byte("x")))
+	fmt.Println("local address:", conn.LocalAddr().IsValid(), err)
+	// Output:
+	// local address: false
+	// local address: true <nil>
+}
+
+func ExampleConn_Bind() {
+	ctx := context.Background()
+	conn, err := datagram.New()
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer conn.Close()
+
+	fmt.Println(conn.Bind(ctx, "udp4", "127.0.0.1:0"))
+	// A handle is bound once.
+	err = conn.Bind(ctx, "udp4", "127.0.0.1:0")
+	fmt.Println(errors.Is(err, syscall.EINVAL))
+	// Output:
+	// <nil>
+	// true
+}
+
+func ExampleConn_Connect() {
+	ctx := context.Background()
+	peer, err := datagram.Listen(ctx, "udp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer peer.Close()
+	conn, err := datagram.Listen(ctx, "udp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer conn.Close()
+
+	if err := conn.Connect(peer.LocalAddr()); err != nil {
+		log.Fatal(err)
+	}
+	// A connected handle sends without an address, and refuses one.
+	fmt.Println(conn.Send(ctx, datagram.Datagram{Payload: []byte("to the peer")}))
+	err = conn.Send(ctx, datagram.To(peer.LocalAddr(), []byte("to the peer")))
+	fmt.Println(errors.Is(err, syscall.EISCONN))
+
+	local := conn.LocalAddr()
+	if err := conn.Disconnect(); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(conn.RemoteAddr().IsValid(), conn.LocalAddr() == local)
+	// Output:
+	// <nil>
+	// true
+	// false true
+}
+
+func ExampleResolve() {
+	ctx := context.Background()
+	addr, err := datagram.Resolve(ctx, "udp", "127.0.0.1:domain")
+	fmt.Println(addr, err)
+	addr, err = datagram.Resolve(ctx, "udp6", "[::1]:53")
+	fmt.Println(addr, err)
+	// Output:
+	// 127.0.0.1:53 <nil>
+	// [::1]:53 <nil>
+}
+
+// Data connects a handle with what the program knows about it.
+func ExampleConn_Data() {
+	type session struct{ user string }
+	conn, err := datagram.New(datagram.WithData(&session{user: "ann"}))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer conn.Close()
+
+	conn.Data().(*session).user = "bob"
+	fmt.Println(conn.Data().(*session).user)
+	conn.SetData(nil)
+	fmt.Println(conn.Data())
+	// Output:
+	// bob
+	// <nil>
+}
+
+func ExampleConn_SetTTL() {
+	conn, err := datagram.New()
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer conn.Close()
+
+	fmt.Println(conn.SetTTL(16)) // remembered until there is a socket
+	fmt.Println(errors.Is(conn.SetTTL(256), syscall.EINVAL))
+	fmt.Println(conn.TTL())
+	// Output:
+	// <nil>
+	// true
+	// 16 <nil>
+}
+
+// The system may grant more or less than was asked for, so ask what it did.
+func ExampleConn_SetReadBuffer() {
+	conn, err := datagram.Listen(context.Background(), "udp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer conn.Close()
+
+	const wanted = 128 << 10
+	if err := conn.SetReadBuffer(wanted); err != nil {
+		log.Fatal(err)
+	}
+	granted, err := conn.ReadBuffer()
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(granted >= wanted)
+	// Output: true
+}
+
+// The function sees each socket before it is bound, as that of
+// [net.ListenConfig] does.
+func ExampleWithControl() {
+	control := func(network, address string, c syscall.RawConn) error {
+		fmt.Println(network, address)
+		return c.Control(func(fd uintptr) {
+			// Set what the package has no option for.
+		})
+	}
+	conn, err := datagram.Listen(context.Background(), "udp4", "127.0.0.1:0", datagram.WithControl(control))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer conn.Close()
+	// Output: udp4 127.0.0.1:0
+}
+
+// Raw access serves what the package does not offer.
+func ExampleConn_SyscallConn() {
+	conn, err := datagram.Listen(context.Background(), "udp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer conn.Close()
+
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = raw.Control(func(fd uintptr) { fmt.Println(fd > 0) })
+	fmt.Println(err)
+	// Output:
+	// true
+	// <nil>
+}
+
+func ExampleInterfaceByAddr() {
+	ifi, err := datagram.InterfaceByAddr(netip.MustParseAddr("127.0.0.1"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(ifi.Flags&net.FlagLoopback != 0)
+	// Output: true
+}

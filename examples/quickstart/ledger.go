@@ -1,0 +1,109 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"example.com/datagram"
+)
+
+// An account is what became of the datagrams of one direction.
+type account struct {
+	name string
+	// What the senders say.
+	accepted, sent, failed uint64
+	// What the receivers say.
+	received, delivered                   uint64
+	kernel, policy, stale, closed         uint64
+	truncated, receiveErrors, read, wrong uint64
+}
+
+// from adds the counters of a sender.
+func (a *account) from(s datagram.Stats) {
+	a.accepted += s.Accepted
+	a.sent += s.Sent
+	a.failed += s.SendErrors
+}
+
+// to adds the counters of a receiver, and how many datagrams the program has read.
+func (a *account) to(s datagram.Stats, read uint64) {
+	a.received += s.Received
+	a.delivered += s.Delivered
+	a.kernel += s.KernelDrops
+	a.policy += s.PolicyDrops
+	a.stale += s.StaleDrops
+	a.closed += s.CloseDrops
+	a.truncated += s.Truncated
+	a.receiveErrors += s.ReceiveErrors
+	a.read += read
+}
+
+// audit returns what does not add up.
+func (a *account) audit() error {
+	var problems []error
+	equal := func(what string, left, right uint64) {
+		if left != right {
+			problems = append(problems, fmt.Errorf("%s: %s: %d is not %d", a.name, what, left, right))
+		}
+	}
+	equal("accepted = sent + failed", a.accepted, a.sent+a.failed)
+	// The system counts a coalesced packet that it drops as one, so this line
+	// fails when some were lost. Better that than to call a guess an account.
+	equal("sent = received + dropped by the system", a.sent, a.received+a.kernel)
+	equal("received = delivered + dropped", a.received, a.delivered+a.policy+a.stale+a.closed)
+	equal("delivered = read by the program", a.delivered, a.read)
+	equal("cut or wrong datagrams", a.truncated+a.wrong, 0)
+	return errors.Join(problems...)
+}
+
+// report prints the ledger and returns what does not add up.
+func report(w io.Writer, server *datagram.Conn, clients []*client, read uint64, elapsed time.Duration) error {
+	requests, replies := account{name: "requests"}, account{name: "replies"}
+	s := server.Stats()
+	requests.to(s, read)
+	replies.from(s)
+	for _, c := range clients {
+		own := c.conn.Stats()
+		requests.from(own)
+		replies.to(own, c.read)
+		replies.wrong += c.wrong
+		s.SendCalls += own.SendCalls
+		s.ReceiveCalls += own.ReceiveCalls
+	}
+
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	line := func(what string, a, b uint64) { fmt.Fprintf(table, "%s\t%d\t%d\t\n", what, a, b) }
+	fmt.Fprintf(table, "\trequests\treplies\t\n")
+	line("sent", requests.sent, replies.sent)
+	line("failed to send", requests.failed, replies.failed)
+	line("received", requests.received, replies.received)
+	line("delivered", requests.delivered, replies.delivered)
+	line("dropped: receive buffer full", requests.kernel, replies.kernel)
+	line("dropped: overflow policy", requests.policy, replies.policy)
+	line("dropped: too old", requests.stale, replies.stale)
+	line("dropped: handle closed", requests.closed, replies.closed)
+	line("errors of receiving", requests.receiveErrors, replies.receiveErrors)
+	if err := table.Flush(); err != nil {
+		return err
+	}
+
+	total := requests.received + replies.received
+	fmt.Fprintf(w, "%d datagrams in %.2f s: %.0f/s\n", total, elapsed.Seconds(), float64(total)/elapsed.Seconds())
+	fmt.Fprintf(w, "%.1f datagrams sent and %.1f received in a system call\n",
+		average(requests.sent+replies.sent, s.SendCalls), average(total, s.ReceiveCalls))
+	if err := errors.Join(requests.audit(), replies.audit()); err != nil {
+		return fmt.Errorf("the ledger does not add up:\n%w", err)
+	}
+	_, err := fmt.Fprintln(w, "the ledger adds up")
+	return err
+}
+
+func average(n, calls uint64) float64 {
+	if calls == 0 {
+		return 0
+	}
+	return float64(n) / float64(calls)
+}

@@ -1,0 +1,59 @@
+package queue
+
+import (
+	"net/netip"
+	"sync"
+
+	"example.com/datagram/internal/batch"
+	"example.com/datagram/internal/socket"
+)
+
+// scratch is what reordering a block takes.
+type scratch struct {
+	grouper   batch.Grouper
+	datagrams [blockDatagrams]socket.Outgoing
+	tails     [blockDatagrams]Tail
+}
+
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
+
+// Group makes datagrams to one destination follow one another, once for a block and
+// before any of it is sent. Order among those to one destination is kept.
+func (b *Block) Group() {
+	if b.Answered > 0 || b.order != nil || len(b.Datagrams) < 3 {
+		return
+	}
+	s := scratches.Get().(*scratch)
+	defer s.free()
+	order := s.grouper.Group(len(b.Datagrams), func(i int) netip.AddrPort { return b.Datagrams[i].Addr })
+	if order == nil {
+		return
+	}
+	b.order = append(b.order, order...)
+	copy(s.datagrams[:], b.Datagrams)
+	copy(s.tails[:], b.Tails)
+	for to, from := range order {
+		b.Datagrams[to], b.Tails[to] = s.datagrams[from], s.tails[from]
+	}
+}
+
+// Ungroup restores the order in which the datagrams were accepted.
+func (b *Block) Ungroup() {
+	if b.order == nil {
+		return
+	}
+	s := scratches.Get().(*scratch)
+	defer s.free()
+	copy(s.datagrams[:], b.Datagrams)
+	copy(s.tails[:], b.Tails)
+	for from, to := range b.order {
+		b.Datagrams[to], b.Tails[to] = s.datagrams[from], s.tails[from]
+	}
+	b.order = nil
+}
+
+func (s *scratch) free() {
+	clear(s.datagrams[:])
+	clear(s.tails[:])
+	scratches.Put(s)
+}
