@@ -145,7 +145,7 @@ func TestDoneWhileOthersWait(t *testing.T) {
 	for name, size := range map[string]int{"small": 4, "large": 40_000} {
 		t.Run(name, func(t *testing.T) {
 			const total = 1000
-			c, peer := pair(t, datagram.WithSendQueue(total, total*size))
+			c, peer := unixPair(t, datagram.WithSendQueue(total, total*size))
 			completed := make(chan int, total)
 			for i := range total {
 				err := c.SendFunc(background, datagram.Datagram{Payload: make([]byte, size)}, func(error) { completed <- i })

@@ -26,7 +26,7 @@ func TestFlushWaitsForWhatWasQueuedBefore(t *testing.T) {
 
 // What is queued later does not keep a Flush.
 func TestFlushDoesNotWaitForLaterDatagrams(t *testing.T) {
-	c, peer := pair(t)
+	c, peer := unixPair(t)
 	ctx, cancel := context.WithCancel(background)
 	defer cancel()
 	sending := starts(func() {

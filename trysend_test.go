@@ -186,7 +186,7 @@ func TestTrySendBatchStopsAtTheFirstThatFails(t *testing.T) {
 }
 
 func TestTrySendBatchUntilTheSystemIsFull(t *testing.T) {
-	c, peer := pair(t)
+	c, peer := unixPair(t)
 	ds := make([]datagram.Datagram, 5000)
 	for i := range ds {
 		ds[i] = unaddressed(fmt.Sprint(i))
