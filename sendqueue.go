@@ -455,11 +455,11 @@ func (s *sender) flush(ctx context.Context, reported bool) error {
 	s.flushing++
 	defer func() { s.flushing-- }()
 	for {
+		if s.conn.closed.Load() {
+			return net.ErrClosed // Close answers for the rest of the queue
+		}
 		if s.finished >= target && (!reported || !s.reporting && s.answered.Empty()) {
 			return nil
-		}
-		if s.closed {
-			return net.ErrClosed
 		}
 		if !s.draining && !s.waiting.Empty() {
 			s.draining = true
