@@ -253,7 +253,7 @@ func held(t *testing.T, c *datagram.Conn, n int) {
 // datagrams that takes: the only way to an EAGAIN on demand.
 func stalled(t *testing.T, opts ...datagram.Option) (c *datagram.Conn, peer net.Conn, full int) {
 	t.Helper()
-	c, peer = pair(t, opts...)
+	c, peer = unixPair(t, opts...)
 	for {
 		n, err := c.TrySend(datagram.To(netip.AddrPort{}, []byte("fill")))
 		if err == datagram.ErrWouldBlock {
@@ -266,8 +266,8 @@ func stalled(t *testing.T, opts ...datagram.Option) (c *datagram.Conn, peer net.
 	}
 }
 
-// pair returns a handle on one end of a Unix socket pair, and the other end.
-func pair(t *testing.T, opts ...datagram.Option) (*datagram.Conn, net.Conn) {
+// unixPair returns a handle on one end of a Unix socket pair, and the other end.
+func unixPair(t *testing.T, opts ...datagram.Option) (*datagram.Conn, net.Conn) {
 	t.Helper()
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

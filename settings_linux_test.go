@@ -177,7 +177,7 @@ func TestBindFlags(t *testing.T) {
 	}
 }
 
-func TestWithInterface(t *testing.T) {
+func TestWithInterfaceSetting(t *testing.T) {
 	c, err := datagram.Listen(t.Context(), "udp4", ":0", datagram.WithInterface("lo"))
 	if err != nil {
 		skip(t, "binding to a device: "+err.Error())

@@ -67,15 +67,9 @@ func parseControlMessage(level, kind int32, data []byte, m *Incoming, z *zones) 
 		m.Control.Time = decodeTime(data)
 
 	case level == unix.SOL_SOCKET && kind == unix.SCM_RIGHTS:
-		// unix(7): descriptors that came unasked would stay open for ever.
-		for ; len(data) >= 4; data = data[4:] {
-			_ = closeDescriptor(int(int32(binary.NativeEndian.Uint32(data))))
-		}
+		closeRights(data)
 	}
 }
-
-// closeDescriptor is a variable so that hostile control messages can be tested.
-var closeDescriptor = unix.Close
 
 // appendSegmentSize asks for segmentation offload. The kernel insists on a
 // length of exactly two bytes.

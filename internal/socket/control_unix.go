@@ -92,3 +92,14 @@ func appendMessage(b *[]byte, level, kind int32, size int) []byte {
 	h.SetLen(unix.CmsgLen(size))
 	return m[headerSize : headerSize+size]
 }
+
+// closeRights closes descriptors that came unasked: they would stay open for
+// ever (unix(7), SCM_RIGHTS).
+func closeRights(data []byte) {
+	for ; len(data) >= 4; data = data[4:] {
+		_ = closeDescriptor(int(int32(binary.NativeEndian.Uint32(data))))
+	}
+}
+
+// closeDescriptor is a variable so that hostile control messages can be tested.
+var closeDescriptor = unix.Close

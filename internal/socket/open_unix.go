@@ -10,6 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// unixgram is package net's name for datagram sockets of AF_UNIX.
+const unixgram = "unixgram"
+
 func descriptor(fd uintptr) int { return int(fd) }
 
 // File returns a duplicate of the descriptor.
@@ -96,7 +99,7 @@ func (h *handle) open(fd uintptr) (*os.File, error) {
 			h.family, h.network = Dual, "udp"
 		}
 	case *unix.SockaddrUnix:
-		h.network = "unixgram"
+		h.network = unixgram
 	default:
 		// x/sys does not know every family: that is no error.
 		if err != nil && !errors.Is(err, unix.EAFNOSUPPORT) {
@@ -111,6 +114,16 @@ func (h *handle) open(fd uintptr) (*os.File, error) {
 		return nil, os.NewSyscallError("setnonblock", err)
 	}
 	return duplicate(fd, h.network)
+}
+
+// receiveFlags are those that every receive passes.
+func (h *handle) receiveFlags() int {
+	// A descriptor that others share may have lost O_NONBLOCK.
+	flags := unix.MSG_DONTWAIT
+	if h.network == unixgram {
+		flags |= closeOnExec // packet sockets refuse the flag
+	}
+	return flags
 }
 
 // isUDP tells UDP from other protocols that have datagram sockets, such as the

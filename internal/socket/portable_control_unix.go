@@ -61,11 +61,7 @@ func parseSystemControl(b []byte, m *Incoming) {
 			m.Control.Time = decodeTime(data)
 
 		case header.Level == unix.SOL_SOCKET && header.Type == unix.SCM_RIGHTS:
-			// unix(7): descriptors that came unasked would stay open for ever.
-			rights, _ := unix.ParseUnixRights(&messages[i])
-			for _, fd := range rights {
-				_ = unix.Close(fd)
-			}
+			closeRights(data)
 
 		case header.Level == unix.IPPROTO_IP && header.Type == tosMessage && tosMessage != 0 && len(data) > 0,
 			// macOS may give it the length of its IPv4 counterpart.

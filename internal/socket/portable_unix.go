@@ -78,7 +78,7 @@ func (r *singleReceive) recvmsg(fd uintptr) bool {
 	s := offerSingle(r.batch, p.limits.Receive)
 	chunk := s.messages[0].Chunk
 	for {
-		n, controlSize, flags, from, err := unix.Recvmsg(int(fd), chunk.Bytes[:p.limits.Receive], s.control[:], unix.MSG_DONTWAIT|closeOnExec)
+		n, controlSize, flags, from, err := unix.Recvmsg(int(fd), chunk.Bytes[:p.limits.Receive], s.control[:], p.receiveFlags())
 		switch {
 		case err == unix.EINTR:
 			continue
@@ -110,7 +110,7 @@ func (p *portable) sender(from unix.Sockaddr) (netip.AddrPort, *Name) {
 		return netip.AddrPortFrom(ip, uint16(sa.Port)), nil
 	case *unix.SockaddrUnix:
 		if sa.Name != "" {
-			return netip.AddrPort{}, &Name{&net.UnixAddr{Name: sa.Name, Net: "unixgram"}}
+			return netip.AddrPort{}, &Name{&net.UnixAddr{Name: sa.Name, Net: unixgram}}
 		}
 	}
 	return netip.AddrPort{}, nil

@@ -160,7 +160,7 @@ func (r *receiving) recvmmsg(fd uintptr) bool {
 // call receives with MSG_DONTWAIT, because a descriptor that others share may
 // have lost O_NONBLOCK.
 func (r *receiving) call(fd uintptr, s *slots) (int, syscall.Errno) {
-	const flags = unix.MSG_DONTWAIT | closeOnExec
+	flags := uintptr(r.socket.receiveFlags())
 	if r.socket.unbatched.Load() {
 		n, _, errno := unix.Syscall(unix.SYS_RECVMSG, fd, uintptr(unsafe.Pointer(&s.headers[0].header)), flags)
 		s.headers[0].size = uint32(n)

@@ -96,7 +96,7 @@ func (s *sockaddr) decode(size uint32, z *zones) (netip.AddrPort, *Name) {
 		} else if path[len(path)-1] == 0 {
 			path = path[:len(path)-1]
 		}
-		return netip.AddrPort{}, &Name{&net.UnixAddr{Name: string(path), Net: "unixgram"}}
+		return netip.AddrPort{}, &Name{&net.UnixAddr{Name: string(path), Net: unixgram}}
 	default:
 		return netip.AddrPort{}, &Name{RawAddr{Sockaddr: bytes.Clone(name)}}
 	}

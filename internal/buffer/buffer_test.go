@@ -1,0 +1,205 @@
+package buffer
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// lend returns a chunk with parts lent, and their leases. The chunk goes back to pool.
+func lend(pool *sync.Pool, parts int) (*Chunk, []Lease) {
+	c := &Chunk{Bytes: make([]byte, 512), pool: pool}
+	c.Lend(parts)
+	return c, leases(c, parts)
+}
+
+func leases(c *Chunk, parts int) []Lease {
+	l := make([]Lease, parts)
+	for i := range l {
+		l[i] = c.Lease(i)
+	}
+	return l
+}
+
+// outstanding says whether a chunk still belongs to leases.
+func (c *Chunk) outstanding() bool { return c.lent.Load() != 0 }
+
+func TestGet(t *testing.T) {
+	for _, n := range []int{0, 1, 512, 513, 2 << 10, 8<<10 + 1, Size, Size + 1, 1 << 20} {
+		c := Get(n)
+		if len(c.Bytes) < n {
+			t.Errorf("asked for %d bytes, got %d", n, len(c.Bytes))
+		}
+		c.Bytes[max(n-1, 0)] = 1
+		c.Free()
+	}
+}
+
+// TestRelease releases in any order, each lease twice and by copies.
+func TestRelease(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for _, parts := range []int{1, 2, 31, 32, 33, 64, 100, 127, 128} {
+		t.Run(fmt.Sprint(parts), func(t *testing.T) {
+			c, held := lend(new(sync.Pool), parts)
+			random.Shuffle(parts, func(i, j int) { held[i], held[j] = held[j], held[i] })
+			for i, lease := range held {
+				if !c.outstanding() {
+					t.Fatalf("given back after %d of %d releases", i, parts)
+				}
+				duplicate := lease
+				lease.Release()
+				duplicate.Release()
+				held[random.IntN(i+1)].Release()
+			}
+			if c.outstanding() {
+				t.Fatal("not given back")
+			}
+		})
+	}
+}
+
+// A lease of an earlier generation does nothing.
+func TestStaleLease(t *testing.T) {
+	c, stale := lend(new(sync.Pool), 40)
+	for _, lease := range stale {
+		lease.Release()
+	}
+	for range 100 {
+		c.Lend(40)
+		for _, lease := range stale {
+			lease.Release()
+		}
+		if !c.outstanding() {
+			t.Fatal("stale leases gave the chunk back")
+		}
+		current := leases(c, 40)
+		for _, lease := range current {
+			lease.Release()
+		}
+		if c.outstanding() {
+			t.Fatal("not given back")
+		}
+		stale = append(stale, current...)
+	}
+}
+
+// A chunk with more parts than can be accounted for is left to the collector,
+// and never given back while someone may read it.
+func TestManyParts(t *testing.T) {
+	var pool sync.Pool
+	for _, parts := range []int{129, 1000, Size} {
+		c, held := lend(&pool, parts)
+		for _, lease := range held {
+			lease.Release()
+		}
+		if pool.Get() != nil {
+			t.Fatalf("a chunk of %d parts was given back", parts)
+		}
+		// Lent again it is like any other.
+		c.Lend(2)
+		for _, lease := range held {
+			lease.Release()
+		}
+		if !c.outstanding() {
+			t.Fatal("leases of many parts gave the chunk back")
+		}
+	}
+	// Nor do leases from before count for a chunk that has many parts now.
+	c, held := lend(new(sync.Pool), 3)
+	for _, lease := range held {
+		lease.Release()
+	}
+	c.pool = &pool
+	c.Lend(1000)
+	for _, lease := range held {
+		lease.Release()
+	}
+	if pool.Get() != nil {
+		t.Fatal("stale leases gave a chunk of many parts back")
+	}
+}
+
+func TestZeroLease(t *testing.T) {
+	var lease Lease
+	lease.Release()
+	lease.Release()
+}
+
+// TestConcurrentRelease lends a chunk for many generations, while everybody who ever had
+// a lease releases it over and over.
+func TestConcurrentRelease(t *testing.T) {
+	const generations, parts, readers = 300, 70, 4
+	c := &Chunk{Bytes: make([]byte, 512), pool: new(sync.Pool)}
+	var old atomic.Pointer[[]Lease]
+	old.Store(new([]Lease))
+	for generation := range generations {
+		c.Lend(parts)
+		held := leases(c, parts)
+		var wg sync.WaitGroup
+		var released atomic.Int32
+		for reader := range readers {
+			wg.Go(func() {
+				mine := slices.Clone(held)
+				random := rand.New(rand.NewPCG(uint64(generation), uint64(reader)))
+				random.Shuffle(parts, func(i, j int) { mine[i], mine[j] = mine[j], mine[i] })
+				for _, lease := range mine[1:] {
+					lease.Release()
+				}
+				for _, lease := range *old.Load() {
+					lease.Release()
+				}
+				released.Add(1)
+				mine[0].Release()
+			})
+		}
+		wg.Wait()
+		if c.outstanding() {
+			t.Fatalf("generation %d not given back", generation)
+		}
+		old.Store(&held)
+	}
+}
+
+// TestReuse is the life of chunks: filled, lent, read by others and released,
+// also twice. Nobody's bytes change before the release.
+func TestReuse(t *testing.T) {
+	type letter struct {
+		payload []byte
+		lease   Lease
+		stamp   byte
+	}
+	letters := make(chan letter, 64)
+	var wg sync.WaitGroup
+	for range 3 {
+		wg.Go(func() {
+			for l := range letters {
+				for _, b := range l.payload {
+					if b != l.stamp {
+						t.Errorf("%d where %d was written", b, l.stamp)
+						break
+					}
+				}
+				l.lease.Release()
+				l.lease.Release()
+			}
+		})
+	}
+	for round := range 5000 {
+		parts := 1 + round%5
+		c := Get(500)
+		for i := range c.Bytes {
+			c.Bytes[i] = byte(round)
+		}
+		c.Lend(parts)
+		// All leases are taken before the first can be released.
+		held := leases(c, parts)
+		for i, lease := range held {
+			letters <- letter{c.Bytes[i*100 : (i+1)*100], lease, byte(round)}
+		}
+	}
+	close(letters)
+	wg.Wait()
+}

@@ -1,0 +1,73 @@
+package socket_test
+
+import (
+	"runtime"
+	"testing"
+
+	"example.com/datagram/internal/buffer"
+	"example.com/datagram/internal/socket"
+	"example.com/datagram/internal/socket/sockettest"
+)
+
+// TestConformance runs the suite on the system's implementation at every step
+// of degradation, and on the portable one.
+func TestConformance(t *testing.T) {
+	for _, test := range implementations {
+		t.Run(test.name, func(t *testing.T) {
+			before := descriptors(t)
+			t.Cleanup(func() {
+				if after := descriptors(t); after > before {
+					t.Errorf("%d descriptors open, %d before", after, before)
+				}
+			})
+			sockettest.Test(t, sockettest.Factory{Listen: listen, Config: test.config, Lacks: test.lacks()})
+		})
+	}
+}
+
+func listen(t testing.TB, network, address string, config socket.Config) (socket.Socket, error) {
+	return socket.Kernel{}.Listen(t.Context(), network, address, config)
+}
+
+var implementations = []implementation{
+	{"all", limits(true, true, true)},
+	{"no segmentation", limits(true, false, true)},
+	{"no coalescing", limits(false, true, true)},
+	{"batches", limits(false, false, true)},
+	{"single", limits(false, false, false)},
+	{"portable", socket.Config{Portable: true, Limits: socket.Limits{Receive: buffer.Size}}},
+}
+
+type implementation struct {
+	name   string
+	config socket.Config
+}
+
+func limits(coalesce, segment, batch bool) socket.Config {
+	return socket.Config{Limits: socket.Limits{Receive: buffer.Size, Coalesce: coalesce, Segment: segment, Batch: batch}}
+}
+
+// lacks names what the implementation does not do on the system.
+func (i implementation) lacks() map[string]string {
+	lacks := make(map[string]string)
+	without := func(reason string, names ...string) {
+		for _, name := range names {
+			lacks[name] = reason
+		}
+	}
+	if runtime.GOOS != "linux" || i.config.Portable {
+		without("the system's count is not known", "Drops")
+	}
+	if runtime.GOOS != "linux" {
+		without("only Linux has all of 127.0.0.0/8 on the loopback interface",
+			"AllMetadata", "ReceiveLocal", "ReceiveHopLimit", "ReceiveTrafficClass", "ReceiveTime", "SendLocal", "MulticastSource")
+		without("the system's own rules", "ConnectedElsewhere", "SendInterface", "Refused", "MembershipErrors", "Options", "RefusedOption")
+	}
+	if runtime.GOOS == "openbsd" {
+		without("no dual-stack sockets", "DualStack", "ConnectDualStack")
+	}
+	if runtime.GOOS == "windows" {
+		without("sockets cannot be duplicated", "File")
+	}
+	return lacks
+}
