@@ -24,12 +24,12 @@ func (h *handle) connect(fd uintptr, peer netip.AddrPort) error {
 
 func (h *handle) sockname(fd uintptr) netip.AddrPort {
 	sa, _ := syscall.Getsockname(descriptor(fd))
-	return h.decodeSockaddr(sa)
+	return decodeSockaddr(sa, &h.zones)
 }
 
 func (h *handle) peername(fd uintptr) netip.AddrPort {
 	sa, _ := syscall.Getpeername(descriptor(fd))
-	return h.decodeSockaddr(sa)
+	return decodeSockaddr(sa, &h.zones)
 }
 
 // sockaddrs is room for an address of either family, so that who sends often
@@ -63,14 +63,14 @@ func (s *sockaddrs) encode(addr netip.AddrPort, family Family, z *zones) (_ sysc
 }
 
 // decodeSockaddr returns the zero AddrPort for families other than the Internet's.
-func (h *handle) decodeSockaddr(sa syscall.Sockaddr) netip.AddrPort {
+func decodeSockaddr(sa syscall.Sockaddr, z *zones) netip.AddrPort {
 	switch sa := sa.(type) {
 	case *syscall.SockaddrInet4:
 		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
 	case *syscall.SockaddrInet6:
 		ip := netip.AddrFrom16(sa.Addr).Unmap()
 		if sa.ZoneId != 0 && ip.Is6() {
-			ip = ip.WithZone(h.zones.name(sa.ZoneId))
+			ip = ip.WithZone(z.name(sa.ZoneId))
 		}
 		return netip.AddrPortFrom(ip, uint16(sa.Port))
 	}
