@@ -106,7 +106,7 @@ func testSendLocal(s *suite) {
 				s.Errorf("%v is an address to answer from", asked)
 			}
 			reply := to(d.Addr, payload)[0]
-			reply.Control.Local = d.Control.Local
+			reply.Control = &socket.Control{Local: d.Control.Local}
 			server.send(reply)
 			if got := client.expect(payload)[0].Addr; got != asked {
 				s.Errorf("%s: answer from %v, want %v", network, got, asked)

@@ -1,0 +1,135 @@
+package peer
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+
+	"example.com/datagram/bench/internal/child"
+)
+
+// maxPlain is the read buffer of the peers that read one datagram at a time. It is enough for
+// every workload here; a program that takes any datagram would need 64 KiB.
+const maxPlain = 2048
+
+var netPeer = Peer{
+	Name:        "net",
+	About:       "net.UDPConn, ReadFromUDPAddrPort and WriteToUDPAddrPort in a loop",
+	Receive:     netReceive,
+	Send:        netSend,
+	Echo:        netEcho,
+	Ping:        netPing,
+	ManySockets: true,
+}
+
+// listen opens a net.UDPConn with the bench's buffers; the x/net peer starts from it too.
+func listen(ns string, addr netip.AddrPort) (*net.UDPConn, error) {
+	var c *net.UDPConn
+	err := child.In(ns, func() (err error) {
+		c, err = net.ListenUDP("udp4", net.UDPAddrFromAddrPort(addr))
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return c, child.Grow(c)
+}
+
+// anyPort is what senders bind.
+var anyPort = netip.AddrPortFrom(netip.IPv4Unspecified(), 0)
+
+func localAddr(c *net.UDPConn) netip.AddrPort { return c.LocalAddr().(*net.UDPAddr).AddrPort() }
+
+// closed drops the error that ends a loop whose socket was closed under it.
+func closed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+func netReceive(a *child.Args, sink *child.Sink) (Half, error) {
+	c, err := listen(a.RecvNS, a.BindAddr())
+	if err != nil {
+		return Half{}, err
+	}
+	run := func() error {
+		defer sink.Flush()
+		buf := make([]byte, maxPlain)
+		for {
+			n, _, err := c.ReadFromUDPAddrPort(buf)
+			if err != nil {
+				return closed(err)
+			}
+			sink.Add(buf[:n])
+		}
+	}
+	return Half{Addr: localAddr(c), Run: run, Close: func() { c.Close() }}, nil
+}
+
+func netSend(a *child.Args, src *child.Source) (Half, error) {
+	c, err := listen(a.SendNS, anyPort)
+	if err != nil {
+		return Half{}, err
+	}
+	run := func() error {
+		defer src.Publish()
+		buf := make([]byte, a.Size)
+		for {
+			dst, ok := src.Next(buf)
+			if !ok {
+				return nil
+			}
+			if _, err := c.WriteToUDPAddrPort(buf, dst); err != nil {
+				return closed(err)
+			}
+		}
+	}
+	return Half{Addr: localAddr(c), Run: run, Close: func() { c.Close() }}, nil
+}
+
+func netEcho(a *child.Args) (Half, error) {
+	c, err := listen("", a.BindAddr())
+	if err != nil {
+		return Half{}, err
+	}
+	run := func() error {
+		buf := make([]byte, maxPlain)
+		for {
+			n, from, err := c.ReadFromUDPAddrPort(buf)
+			if err != nil {
+				return closed(err)
+			}
+			if _, err := c.WriteToUDPAddrPort(buf[:n], from); err != nil {
+				return closed(err)
+			}
+		}
+	}
+	return Half{Addr: localAddr(c), Run: run, Close: func() { c.Close() }}, nil
+}
+
+func netPing(a *child.Args, dest netip.AddrPort, p *Pinger) (Half, error) {
+	c, err := listen("", anyPort)
+	if err != nil {
+		return Half{}, err
+	}
+	run := func() error {
+		buf := make([]byte, maxPlain)
+		for p.Next() {
+			if _, err := c.WriteToUDPAddrPort(p.Payload, dest); err != nil {
+				return closed(err)
+			}
+			for {
+				n, _, err := c.ReadFromUDPAddrPort(buf)
+				if err != nil {
+					return closed(err)
+				}
+				if p.Reply(buf[:n]) {
+					break
+				}
+			}
+		}
+		return nil
+	}
+	return Half{Addr: localAddr(c), Run: run, Close: func() { c.Close() }}, nil
+}

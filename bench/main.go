@@ -1,0 +1,110 @@
+// Command bench measures datagram and its peers side by side, prints a table for each workload and
+// one for the speeds to reach, and writes all figures as JSON and the chart of the README as SVG.
+//
+//	cd bench && go run .
+//
+// It runs on Linux. README.md says what the workloads are and what makes them fair.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"regexp"
+	"syscall"
+	"time"
+
+	"example.com/datagram/bench/internal/report"
+)
+
+// options are the command line.
+type options struct {
+	run, peers *regexp.Regexp
+	duration   time.Duration
+	rounds     int
+	json, svg  string
+	from       string
+	quick      bool
+}
+
+func main() {
+	var err error
+	if len(os.Args) > 1 && os.Args[1] == "child" {
+		err = childMain(os.Args[2:])
+	} else {
+		var o options
+		if o, err = parseFlags(os.Args[1:]); err == nil {
+			err = benchMain(o, os.Stdout)
+		}
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func parseFlags(args []string) (options, error) {
+	var o options
+	fs := flag.NewFlagSet("bench", flag.ExitOnError)
+	run := fs.String("run", "", "run only workloads that match this regular expression")
+	peers := fs.String("peers", "", "run only peers that match this regular expression, and "+report.Baseline)
+	fs.DurationVar(&o.duration, "duration", time.Second, "how long each peer runs in each round")
+	fs.IntVar(&o.rounds, "rounds", 5, "how often; the tables show medians")
+	fs.StringVar(&o.json, "json", "", "write all figures to this file")
+	fs.StringVar(&o.svg, "svg", "", "write the chart to PREFIX-light.svg and PREFIX-dark.svg")
+	fs.StringVar(&o.from, "from", "", "measure nothing: print and draw what an earlier run wrote with -json")
+	fs.BoolVar(&o.quick, "quick", false, "a few milliseconds each, to see that all works")
+	if err := fs.Parse(args); err != nil {
+		return o, err
+	}
+	if fs.NArg() > 0 {
+		return o, fmt.Errorf("unexpected argument %q", fs.Arg(0))
+	}
+	if o.quick {
+		o.duration, o.rounds = 20*time.Millisecond, 1
+	}
+	var err error
+	if o.run, err = regexp.Compile(*run); err != nil {
+		return o, err
+	}
+	o.peers, err = regexp.Compile(*peers)
+	return o, err
+}
+
+// benchMain measures, or loads, a run and reports it.
+func benchMain(o options, out io.Writer) error {
+	var r *report.Run
+	var err error
+	if o.from != "" {
+		if r, err = report.Load(o.from); err == nil {
+			r.Header(out)
+			for i := range r.Workloads {
+				r.Workloads[i].Table(out)
+			}
+		}
+	} else {
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		defer stop()
+		r, err = measureAll(ctx, o, out)
+	}
+	if err != nil {
+		return err
+	}
+	r.Summarize()
+	r.Judge()
+	r.Growth(out, flowSeries, "growth from 1 to 10,000 flows")
+	r.Growth(out, connSeries, "growth from 1 to 10,000 sockets")
+	r.TargetTable(out)
+	if o.json != "" {
+		if err := r.Save(o.json); err != nil {
+			return err
+		}
+	}
+	if o.svg != "" {
+		return r.Chart(o.svg)
+	}
+	return nil
+}
