@@ -47,7 +47,7 @@ func (s *sockaddr) encodeName(name *Name) (uint32, error) {
 		sa := (*unix.RawSockaddrUnix)(unsafe.Pointer(s))
 		*sa = unix.RawSockaddrUnix{Family: unix.AF_UNIX}
 		path := (*[len(sa.Path)]byte)(unsafe.Pointer(&sa.Path))
-		if len(addr.Name) >= len(path) {
+		if len(addr.Name) > len(path) {
 			return 0, unix.EINVAL
 		}
 		n := copy(path[:], addr.Name)
@@ -55,6 +55,9 @@ func (s *sockaddr) encodeName(name *Name) (uint32, error) {
 		if n > 0 && path[0] == '@' {
 			path[0] = 0 // an abstract name, as package net spells it
 			return size, nil
+		}
+		if n == len(path) {
+			return size, nil // unix(7): the longest path goes without the null byte
 		}
 		return size + 1, nil
 	case RawAddr:
