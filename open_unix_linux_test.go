@@ -45,7 +45,8 @@ func unixAt(t *testing.T, name string, opts ...datagram.Option) *datagram.Conn {
 	f := os.NewFile(uintptr(fd), "unix")
 	defer f.Close()
 	if name != "" {
-		onDescriptor(t, f, func(fd int) error { return unix.Bind(fd, &unix.SockaddrUnix{Name: name}) })
+		// Package syscall takes the longest abstract name, x/sys does not.
+		onDescriptor(t, f, func(fd int) error { return syscall.Bind(fd, &syscall.SockaddrUnix{Name: name}) })
 	}
 	return openFile(t, f, opts...)
 }
