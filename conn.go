@@ -429,12 +429,12 @@ func (c *Conn) Close() error {
 	s := c.socket()
 	c.mu.Unlock()
 	c.send.refuse()
+	c.recv.close()
 	var err error
 	if s != nil {
 		c.recv.lastDrops(s)
 		err = s.Close()
 	}
-	c.recv.close()
 	c.send.close()
 	c.leave()
 	return c.opError("close", nil, err)
