@@ -88,7 +88,7 @@ func (p *portable) finish(b *Batch, s *single, controlSize, flags int) {
 		b.ControlErrors = 1
 	}
 	if controlSize > 0 {
-		parsePortableControl(s.control[:controlSize], p.family, &s.messages[0])
+		parsePortableControl(s.control[:controlSize], p.family, &s.messages[0], &p.zones)
 	}
 }
 

@@ -90,7 +90,7 @@ func (r *singleReceive) recvmsg(fd uintptr) bool {
 		if err == nil {
 			truncated, _ := isTruncated(flags, nil)
 			s.messages[0] = Incoming{Chunk: chunk, Payload: chunk.Bytes[:n], Truncated: truncated}
-			s.messages[0].Addr, s.messages[0].Name = sender(from)
+			s.messages[0].Addr, s.messages[0].Name = p.sender(from)
 		}
 		return true
 	}
@@ -98,14 +98,14 @@ func (r *singleReceive) recvmsg(fd uintptr) bool {
 
 // sender returns the address of a sender. Of a family that package net does
 // not know there is none.
-func sender(from unix.Sockaddr) (netip.AddrPort, *Name) {
+func (p *portable) sender(from unix.Sockaddr) (netip.AddrPort, *Name) {
 	switch sa := from.(type) {
 	case *unix.SockaddrInet4:
 		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port)), nil
 	case *unix.SockaddrInet6:
 		ip := netip.AddrFrom16(sa.Addr).Unmap()
 		if sa.ZoneId != 0 && ip.Is6() {
-			ip = ip.WithZone(zones.name(sa.ZoneId))
+			ip = ip.WithZone(p.zones.name(sa.ZoneId))
 		}
 		return netip.AddrPortFrom(ip, uint16(sa.Port)), nil
 	case *unix.SockaddrUnix:
@@ -146,13 +146,13 @@ func (p *portable) transmit(t *transmission, d *Outgoing) error {
 	case d.Name != nil:
 		a.to, err = encodeName(d.Name)
 	case d.Addr.IsValid() && d.Addr != p.peer:
-		a.to, err = t.encode(d.Addr, p.family)
+		a.to, err = t.encode(d.Addr, p.family, &p.zones)
 	}
 	if err != nil {
 		return err
 	}
 	if d.Control != nil && (len(d.Payload) > 0 || emptyControl) {
-		if a.oob, err = appendControl(t.control[:0], d.Control, p.sendsIPv4(d.Addr)); err != nil {
+		if a.oob, err = appendControl(t.control[:0], d.Control, p.sendsIPv4(d.Addr), &p.zones); err != nil {
 			return err
 		}
 	}
