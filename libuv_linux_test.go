@@ -243,18 +243,10 @@ func TestLibuvSendsNeverHang(t *testing.T) {
 
 // R47.
 func TestLibuvManyOnOnePort(t *testing.T) {
-	const want = 2500
-	count := want
-	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		t.Fatal(err)
-	}
-	if limit.Cur < 2*want {
-		count = int(limit.Cur) / 2
-	}
+	const count = 1000 // of 2500: the race detector knows no more than 8128 goroutines
 	var completions atomic.Int64
 	address := "127.0.0.1:0"
-	conns := make([]*datagram.Conn, count)
+	var conns [count]*datagram.Conn
 	for i := range conns {
 		conns[i] = boundConn(t, "udp4", address, datagram.WithReuseAddr(), datagram.WithMaxDatagramSize(1))
 		address = conns[0].LocalAddr().String()
@@ -294,7 +286,7 @@ func TestLibuvManyOnOnePort(t *testing.T) {
 	for _, c := range conns {
 		awaitClosed(t, c.Done(), "a handle")
 	}
-	if n := completions.Load(); n != int64(count) {
+	if n := completions.Load(); n != count {
 		t.Errorf("%d of %d sends were completed", n, count)
 	}
 }
