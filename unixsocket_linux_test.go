@@ -101,7 +101,7 @@ func TestFullQueueErrorsComeBare(t *testing.T) {
 			t.Error("there is room")
 		}
 	})
-	if allocs != 0 {
+	if allocs != 0 && !raceEnabled { // which makes pools forget at random
 		t.Errorf("refusals allocate %v times", allocs)
 	}
 	checkUnchanged(t, c, before)
