@@ -204,12 +204,10 @@ func (n *Namespace) Addresses(ifi *net.Interface, addresses ...string) {
 		}
 		n.IP("address add %s dev %s nodad", address, ifi.Name)
 		// The kernel inserts the route to an IPv6 address later, from a work
-		// queue (addrconf_dad_work), and gives no sign that a program could wait for.
+		// queue (addrconf_dad_work).
 		host, _, _ := strings.Cut(address, "/")
-		for deadline := time.Now().Add(Watchdog); !strings.Contains(n.IP("-6 route show table local"), "local "+host+" "); {
-			if time.Now().After(deadline) {
-				n.tb.Fatalf("no route to %s within %v", host, Watchdog)
-			}
-		}
+		Await(n.tb, "route to "+address, func() bool {
+			return strings.Contains(n.IP("-6 route show table local"), "local "+host+" dev "+ifi.Name+" ")
+		})
 	}
 }
