@@ -169,7 +169,7 @@ func (c *Conn) Bind(ctx context.Context, network, address string) error {
 	if s := c.socket(); s != nil {
 		return c.bindOpen(ctx, s, network, address)
 	}
-	return c.makeSocket(ctx, network, address)
+	return c.makeSocket(ctx, network, address, nil)
 }
 
 // bindOpen binds a socket that Open got unbound.
@@ -187,24 +187,31 @@ func (c *Conn) bindOpen(ctx context.Context, s *openSocket, network, address str
 // ensure makes a socket of a family if there is none yet. The first use of a
 // handle calls it.
 func (c *Conn) ensure(v4 bool) (*openSocket, error) {
+	s, _, err := c.ensureWith(v4, nil)
+	return s, err
+}
+
+// ensureWith is ensure for a use that may fail: prepare, if not nil, is called with a
+// socket that was made, which does not become the handle's when it fails.
+func (c *Conn) ensureWith(v4 bool, prepare func(socket.Socket) error) (s *openSocket, made bool, err error) {
 	if s := c.socket(); s != nil {
-		return s, nil
+		return s, false, nil
 	}
 	if err := c.acquire(context.Background()); err != nil {
-		return nil, c.opError("listen", nil, err)
+		return nil, false, c.opError("listen", nil, err)
 	}
 	defer c.opening.Release(1)
 	if s := c.socket(); s != nil {
-		return s, nil
+		return s, false, nil
 	}
 	network, wildcard := "udp", "[::]:0"
 	if v4 {
 		network, wildcard = "udp4", "0.0.0.0:0"
 	}
-	if err := c.makeSocket(context.Background(), network, wildcard); err != nil {
-		return nil, err
+	if err := c.makeSocket(context.Background(), network, wildcard, prepare); err != nil {
+		return nil, false, err
 	}
-	return c.socket(), nil
+	return c.socket(), true, nil
 }
 
 // acquire waits for the right to make the socket. Release gives it back.
@@ -215,12 +222,18 @@ func (c *Conn) acquire(ctx context.Context) error {
 	return c.opening.Acquire(ctx, 1)
 }
 
-// makeSocket makes and binds the socket. opening must be held.
-func (c *Conn) makeSocket(ctx context.Context, network, address string) error {
+// makeSocket makes, binds and prepares the socket. opening must be held.
+func (c *Conn) makeSocket(ctx context.Context, network, address string, prepare func(socket.Socket) error) error {
 	config := c.socketConfig()
 	s, err := socket.Kernel{}.Listen(ctx, network, address, config)
 	if err != nil {
 		return c.opError("listen", nil, err)
+	}
+	if prepare != nil {
+		if err := prepare(s); err != nil {
+			s.Close()
+			return err
+		}
 	}
 	return c.adopt(s, config.Settings)
 }
@@ -228,9 +241,6 @@ func (c *Conn) makeSocket(ctx context.Context, network, address string) error {
 // adopt makes s the socket of the handle. It has the settings that are listed.
 func (c *Conn) adopt(s socket.Socket, applied []socket.Setting) error {
 	info := s.Info()
-	if info.Remote.IsValid() {
-		c.peer.Store(&info.Remote)
-	}
 	c.recv.baseline(s)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -250,6 +260,9 @@ func (c *Conn) adopt(s socket.Socket, applied []socket.Setting) error {
 	}
 	if c.unsegmented {
 		s.SetSegmentation(false)
+	}
+	if info.Remote.IsValid() {
+		c.peer.Store(&info.Remote)
 	}
 	c.open.Store(&openSocket{Socket: s, info: info, segments: s.Features().Segment.Active})
 	return nil
@@ -300,8 +313,8 @@ func (c *Conn) connect(peer netip.AddrPort) error {
 	if c.peer.Load() != nil {
 		return syscall.EISCONN
 	}
-	s, err := c.ensure(peer.Addr().Is4())
-	if err != nil {
+	s, made, err := c.ensureWith(peer.Addr().Is4(), func(s socket.Socket) error { return s.Connect(peer) })
+	if err != nil || made {
 		return err
 	}
 	if err := c.acquire(context.Background()); err != nil {

@@ -24,7 +24,7 @@ import (
 //	R5   udp_connect6                     TestLibuvConnect
 //	R6   udp_create_early                 TestLibuvCreateEarly: New makes no socket, so that
 //	                                      the early one is an unbound socket given to Open
-//	R7   udp_create_early_bad_bind        TestLibuvCreateEarly
+//	R7   udp_create_early_bad_bind        TestLibuvCreateEarly: EAFNOSUPPORT, which libuv renames
 //	R8   udp_create_early_bad_domain      TestLibuvBadDomain: a family is named where the handle is bound
 //	R9   udp_dgram_too_big                TestLibuvDatagramTooBig
 //	R10  udp_dual_stack                   TestLibuvDualStack

@@ -56,11 +56,11 @@ func (c *Conn) membership(op string, m socket.Membership, anySource bool) error 
 	if c.closed.Load() {
 		return c.opError(op, addr, net.ErrClosed)
 	}
-	s, err := c.ensure(m.Group.Is4())
-	if err != nil {
-		return err
+	s, made, err := c.ensureWith(m.Group.Is4(), func(s socket.Socket) error { return s.Membership(m) })
+	if err == nil && !made {
+		err = s.Membership(m)
 	}
-	return c.opError(op, addr, s.Membership(m))
+	return c.opError(op, addr, err)
 }
 
 // SetMulticastLoopback says whether datagrams that the handle sends to groups

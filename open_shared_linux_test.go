@@ -313,3 +313,28 @@ func TestFileIsADuplicate(t *testing.T) {
 	mustSend(t, again, datagram.To(local, []byte("still here")))
 	awaitPayload(t, again, "still here")
 }
+
+// B7 of libuv: an opened IPv6 socket got the settings of IPv4.
+func TestOpenedIPv6SocketHasItsSettings(t *testing.T) {
+	for _, only := range []int{0, 1} {
+		f := socketFile(t, unix.AF_INET6, unix.SOCK_DGRAM, 0)
+		onFile(t, f, func(fd int) error {
+			return unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, only)
+		})
+		c := openedConn(t, f)
+		for _, s := range familySettings {
+			if s.set == nil {
+				continue
+			}
+			if err := s.set(c); err != nil {
+				t.Fatal(err)
+			}
+			if got := kernelOption(t, c, unix.IPPROTO_IPV6, s.option6); got != s.want {
+				t.Errorf("%s, IPv6 only %d: %d for IPv6, want %d", s.name, only, got, s.want)
+			}
+			if got := kernelOption(t, c, unix.IPPROTO_IP, s.option4); only == 0 && got != s.want {
+				t.Errorf("%s of a dual-stack socket: %d for IPv4, want %d", s.name, got, s.want)
+			}
+		}
+	}
+}

@@ -2,6 +2,7 @@ package datagram
 
 import (
 	"errors"
+	"math"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -115,12 +116,13 @@ func (a *attempt) add(d *Datagram, payload []byte) {
 // gather puts pieces together. Of what no UDP datagram can hold it takes so much
 // that the kernel says so.
 func (a *attempt) gather(payload []byte, bufs [][]byte, udp bool) []byte {
-	gathered := append(a.gathered[:0], payload...)
+	limit := math.MaxInt
+	if udp {
+		limit = tooLong
+	}
+	gathered := append(a.gathered[:0], payload[:min(len(payload), limit)]...)
 	for _, b := range bufs {
-		if room := tooLong - len(gathered); udp && len(b) > room {
-			b = b[:max(room, 0)]
-		}
-		gathered = append(gathered, b...)
+		gathered = append(gathered, b[:min(len(b), limit-len(gathered))]...)
 	}
 	if cap(gathered) <= 2*tooLong { // larger ones are too rare to keep
 		a.gathered = gathered
