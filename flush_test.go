@@ -62,7 +62,7 @@ func TestFlushAmongDatagramsThatDoNotLeave(t *testing.T) {
 	go func() { flushed <- c.Flush(background) }()
 	notYet(t, "Flush", flushed)
 	late := string(make([]byte, 200)) // many of them share a block of the queue
-	for range 250 { // more than the system has room for
+	for range 250 {                   // more than the system has room for
 		mustQueue(t, c, late)
 	}
 	readFill(t, peer, full)
