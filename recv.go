@@ -387,9 +387,11 @@ func (r *receiver) isStale(d *Datagram) bool {
 }
 
 // isStranger says whether a datagram was sent by somebody else than the peer, before
-// the handle was connected: since then the system keeps them out.
+// the handle was connected: since then the system keeps them out. Zones do not count,
+// since interfaces may be renamed.
 func isStranger(d *Datagram, peer netip.AddrPort) bool {
-	return d.Addr != peer && d.Addr.IsValid()
+	return d.Addr.IsValid() &&
+		(d.Addr.Port() != peer.Port() || d.Addr.Addr().WithZone("") != peer.Addr().WithZone(""))
 }
 
 // spill moves what is left of the intake to pending. mu must be held.

@@ -10,14 +10,14 @@ import (
 
 // parseControl reads the control messages of a received message. A message
 // that is cut off, or whose length is not the one of its type, is ignored.
-func parseControl(b []byte, m *Incoming) {
+func parseControl(b []byte, m *Incoming, z *zones) {
 	for len(b) >= headerSize {
 		h := (*unix.Cmsghdr)(unsafe.Pointer(unsafe.SliceData(b)))
 		if uint64(h.Len) < uint64(headerSize) || uint64(h.Len) > uint64(len(b)) {
 			return
 		}
 		data := b[headerSize:h.Len]
-		parseControlMessage(h.Level, h.Type, data, m)
+		parseControlMessage(h.Level, h.Type, data, m, z)
 		next := headerSize + align(len(data))
 		if next >= len(b) {
 			return
@@ -26,7 +26,7 @@ func parseControl(b []byte, m *Incoming) {
 	}
 }
 
-func parseControlMessage(level, kind int32, data []byte, m *Incoming) {
+func parseControlMessage(level, kind int32, data []byte, m *Incoming, z *zones) {
 	switch {
 	case level == unix.SOL_UDP && kind == unix.UDP_GRO && len(data) == 4:
 		m.SegmentSize = int(int32(binary.NativeEndian.Uint32(data)))
@@ -48,7 +48,7 @@ func parseControlMessage(level, kind int32, data []byte, m *Incoming) {
 		if destination.Is4In6() {
 			destination = destination.Unmap()
 		} else if destination.IsLinkLocalUnicast() || destination.IsLinkLocalMulticast() {
-			destination = destination.WithZone(zones.name(index))
+			destination = destination.WithZone(z.name(index))
 		}
 		m.Control.Local = destination
 		m.Elsewhere = destination.IsMulticast()

@@ -16,10 +16,10 @@ import (
 func FuzzParseControl(f *testing.F) {
 	room := func() []byte { return make([]byte, 0, controlSize) }
 	c := Control{Local: netip.MustParseAddr("127.0.0.1"), IfIndex: 1, HopLimit: 3, TrafficClass: 4}
-	v4, _ := appendControl(room(), &c, true)
+	v4, _ := appendControl(room(), &c, true, nil)
 	f.Add(appendSegmentSize(v4, 1200))
 	c.Local = netip.MustParseAddr("fe80::1%lo")
-	v6, _ := appendControl(room(), &c, false)
+	v6, _ := appendControl(room(), &c, false, nil)
 	f.Add(v6)
 	f.Add(unix.UnixRights(3, 4, 5))
 	for _, size := range []uint64{0, 1, 15, 16, 17, 1 << 31, 1 << 63, math.MaxUint64} {
@@ -40,9 +40,9 @@ func FuzzParseControl(f *testing.F) {
 		b = append(make([]byte, 0, len(b)), b...)[:len(b):len(b)]
 		before := slices.Clone(b)
 		var m Incoming
-		parseControl(b, &m)
+		parseControl(b, &m, nil)
 		for _, family := range []Family{IPv4, IPv6, Dual, Other} {
-			parsePortableControl(b, family, &m)
+			parsePortableControl(b, family, &m, nil)
 		}
 		if !slices.Equal(b, before) {
 			t.Error("parsing wrote to the buffer")
@@ -60,13 +60,13 @@ func TestControlRoundTrip(t *testing.T) {
 		{HopLimit: 255},
 		{Local: netip.MustParseAddr("2001:db8::1"), IfIndex: 1, HopLimit: 1, TrafficClass: 255},
 	} {
-		b, err := appendControl(make([]byte, 0, controlSize), &c, c.Local.Is4())
+		b, err := appendControl(make([]byte, 0, controlSize), &c, c.Local.Is4(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		b = appendSegmentSize(b, 1200)
 		var m Incoming
-		parseControl(b, &m)
+		parseControl(b, &m, nil)
 		want := c
 		if c.Local.Is4() {
 			m.Control.Local, want.Local = netip.Addr{}, netip.Addr{} // sent as ipi_spec_dst
@@ -100,7 +100,7 @@ func TestParseControl(t *testing.T) {
 	binary.NativeEndian.PutUint32(info, 3)
 	copy(info[4:], []byte{192, 0, 2, 1, 192, 0, 2, 255})
 	var m Incoming
-	parseControl(b, &m)
+	parseControl(b, &m, nil)
 	want := Incoming{SegmentSize: 1400, Elsewhere: true, Control: Control{
 		Local: netip.MustParseAddr("192.0.2.255"), IfIndex: 3, HopLimit: 64, TrafficClass: 0xb9, Time: time.Unix(1<<33, 5),
 	}}

@@ -24,7 +24,7 @@ func align(n int) int { return unix.CmsgSpace(n) - unix.CmsgSpace(0) }
 // appendControl appends the control messages that make the kernel send with c.
 // The destination's family decides: the kernel ignores a control message of
 // another family, or refuses it.
-func appendControl(b []byte, c *Control, v4 bool) ([]byte, error) {
+func appendControl(b []byte, c *Control, v4 bool, z *zones) (_ []byte, err error) {
 	if c.Local.IsValid() && c.Local.Unmap().Is4() != v4 {
 		return nil, unix.EAFNOSUPPORT
 	}
@@ -40,7 +40,9 @@ func appendControl(b []byte, c *Control, v4 bool) ([]byte, error) {
 		}
 		index := uint32(c.IfIndex)
 		if index == 0 && c.Local.Zone() != "" {
-			index = zones.index(c.Local.Zone())
+			if index, err = z.index(c.Local.Zone()); err != nil {
+				return nil, err
+			}
 		}
 		binary.NativeEndian.PutUint32(data[address:], index)
 	}

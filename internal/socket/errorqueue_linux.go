@@ -29,13 +29,13 @@ const maxErrors = 64
 func (s *system) NetworkErrors() NetworkErrors {
 	var list NetworkErrors
 	_ = s.control(func(fd uintptr) error {
-		list = readErrorQueue(fd)
+		list = readErrorQueue(fd, &s.zones)
 		return nil
 	})
 	return list
 }
 
-func readErrorQueue(fd uintptr) NetworkErrors {
+func readErrorQueue(fd uintptr, z *zones) NetworkErrors {
 	var list NetworkErrors
 	var name sockaddr
 	var control [controlSize]byte
@@ -53,8 +53,8 @@ func readErrorQueue(fd uintptr) NetworkErrors {
 		if errno != 0 {
 			break
 		}
-		if e, ok := parseNetworkError(control[:h.Controllen]); ok {
-			e.Dst, _ = name.decode(h.Namelen)
+		if e, ok := parseNetworkError(control[:h.Controllen], z); ok {
+			e.Dst, _ = name.decode(h.Namelen, z)
 			list = append(list, e)
 		}
 	}
@@ -62,7 +62,7 @@ func readErrorQueue(fd uintptr) NetworkErrors {
 }
 
 // parseNetworkError finds the extended error among control messages.
-func parseNetworkError(b []byte) (e NetworkError, ok bool) {
+func parseNetworkError(b []byte, z *zones) (e NetworkError, ok bool) {
 	messages, err := unix.ParseSocketControlMessage(b)
 	if err != nil {
 		return e, false
@@ -87,7 +87,7 @@ func parseNetworkError(b []byte) (e NetworkError, ok bool) {
 		}
 		var offender sockaddr
 		n := copy(offender.bytes()[:], m.Data[size:])
-		addr, _ := offender.decode(uint32(n))
+		addr, _ := offender.decode(uint32(n), z)
 		e.Offender = addr.Addr()
 		return e, true
 	}
@@ -97,7 +97,7 @@ func parseNetworkError(b []byte) (e NetworkError, ok bool) {
 // networkErrors finds the network errors behind an errno of a receive.
 func (r *receiving) networkErrors(fd uintptr) bool {
 	if r.socket.limits.NetworkErrors {
-		r.errors = readErrorQueue(fd)
+		r.errors = readErrorQueue(fd, &r.socket.zones)
 	}
 	return len(r.errors) > 0
 }

@@ -31,6 +31,7 @@ type handle struct {
 	limits   Limits
 	features Features
 	counters Counters
+	zones    zones
 
 	// connection is held for reading while a send relies on which peer the
 	// socket is connected to, and for writing while that changes.
@@ -46,7 +47,7 @@ type Kernel struct{}
 func (Kernel) Listen(ctx context.Context, network, address string, config Config) (Socket, error) {
 	h := &handle{udp: true, network: network, limits: config.Limits}
 	listener := net.ListenConfig{Control: func(network, address string, raw syscall.RawConn) error {
-		h.raw = raw
+		h.raw, h.zones.socket = raw, h
 		h.family = IPv4
 		if strings.HasSuffix(network, "6") {
 			h.family = Dual
@@ -177,7 +178,7 @@ func (h *handle) SyscallConn() (syscall.RawConn, error) {
 func (h *handle) Info() Info {
 	info := Info{Family: h.family, UDP: h.udp, Network: h.network}
 	_ = h.control(func(fd uintptr) error {
-		info.Local, info.Remote = sockname(fd), peername(fd)
+		info.Local, info.Remote = h.sockname(fd), h.peername(fd)
 		return nil
 	})
 	return info
@@ -185,7 +186,7 @@ func (h *handle) Info() Info {
 
 // Bind binds a socket that was opened unbound.
 func (h *handle) Bind(addr netip.AddrPort) error {
-	return h.control(func(fd uintptr) error { return bind(fd, addr, h.family) })
+	return h.control(func(fd uintptr) error { return h.bind(fd, addr) })
 }
 
 // Connect sets the peer, or for the zero AddrPort dissolves the association.
@@ -198,10 +199,10 @@ func (h *handle) Connect(peer netip.AddrPort) error {
 	defer h.connection.Unlock()
 	return h.control(func(fd uintptr) error {
 		if peer.IsValid() {
-			if err := connect(fd, peer, h.family); err != nil {
+			if err := h.connect(fd, peer); err != nil {
 				return err
 			}
-			h.peer = peername(fd)
+			h.peer = h.peername(fd)
 			return nil
 		}
 		if err := h.disconnect(fd); err != nil {

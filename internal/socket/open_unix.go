@@ -41,6 +41,7 @@ func Open(f *os.File, config Config) (Socket, error) {
 		return nil, closed(err)
 	}
 	h := &handle{limits: config.Limits}
+	h.zones.socket = h
 	var dup *os.File
 	if e := raw.Control(func(fd uintptr) { dup, err = h.open(fd) }); e != nil {
 		return nil, closed(e)

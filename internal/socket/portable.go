@@ -41,7 +41,7 @@ var singles = sync.Pool{New: func() any { return new(single) }}
 func (s *single) free() { singles.Put(s) }
 func (s *single) trim() {}
 
-// offer returns the memory of the batch, with a chunk to receive into.
+// offerSingle returns the memory of the batch, with a chunk to receive into.
 func offerSingle(b *Batch, size int) *single {
 	s, _ := b.memory.(*single)
 	if s == nil {
@@ -88,7 +88,7 @@ func (p *portable) finish(b *Batch, s *single, controlSize, flags int) {
 		b.ControlErrors = 1
 	}
 	if controlSize > 0 {
-		parsePortableControl(s.control[:controlSize], p.family, &s.messages[0])
+		parsePortableControl(s.control[:controlSize], p.family, &s.messages[0], &p.zones)
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 )
 
 // parsePortableControl reads the control messages of a received message.
-func parsePortableControl(b []byte, family Family, m *Incoming) {
+func parsePortableControl(b []byte, family Family, m *Incoming, z *zones) {
 	c := &m.Control
 	if family == IPv6 || family == Dual {
 		var message ipv6.ControlMessage
@@ -33,7 +33,7 @@ func parsePortableControl(b []byte, family Family, m *Incoming) {
 		}
 	}
 	if ip := c.Local; ip.Is6() && (ip.IsLinkLocalUnicast() || ip.IsLinkLocalMulticast()) {
-		c.Local = ip.WithZone(zones.name(uint32(c.IfIndex)))
+		c.Local = ip.WithZone(z.name(uint32(c.IfIndex)))
 	}
 	m.Elsewhere = c.Local.IsMulticast() || c.Local == broadcast
 	parseSystemControl(b, m)

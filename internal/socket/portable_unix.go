@@ -20,6 +20,7 @@ func isControlLost(flags int) bool { return flags&unix.MSG_CTRUNC != 0 }
 type singleReceive struct {
 	socket *portable
 	batch  *Batch
+	asked  bool
 	polled [1]unix.PollFd
 	// Bound once, so that a receive allocates nothing.
 	readable, receive func(fd uintptr) bool
@@ -34,7 +35,7 @@ func (r *singleReceive) init(p *portable) {
 
 // wait waits until the socket is readable.
 func (r *singleReceive) wait(b *Batch) error {
-	r.batch = b
+	r.batch, r.asked = b, false
 	return closed(r.socket.raw.Read(r.readable))
 }
 
@@ -42,7 +43,13 @@ func (r *singleReceive) wait(b *Batch) error {
 // recv(2) would not do: Linux forgets a pending error that it reported
 // to a peek, BSD keeps it for ever, and BSD lets a peek of no bytes succeed
 // on an empty socket (soreceive_generic).
+//
+// After a wait the poller's word is enough: were it ever wrong, the read would wait.
 func (r *singleReceive) poll(fd uintptr) bool {
+	if r.asked {
+		return true
+	}
+	r.asked = true
 	r.polled[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
 	for {
 		n, err := unix.Poll(r.polled[:], 0)
@@ -90,7 +97,7 @@ func (r *singleReceive) recvmsg(fd uintptr) bool {
 		if err == nil {
 			truncated, _ := isTruncated(flags, nil)
 			s.messages[0] = Incoming{Chunk: chunk, Payload: chunk.Bytes[:n], Truncated: truncated}
-			s.messages[0].Addr, s.messages[0].Name = sender(from)
+			s.messages[0].Addr, s.messages[0].Name = p.sender(from)
 		}
 		return true
 	}
@@ -98,14 +105,14 @@ func (r *singleReceive) recvmsg(fd uintptr) bool {
 
 // sender returns the address of a sender. Of a family that package net does
 // not know there is none.
-func sender(from unix.Sockaddr) (netip.AddrPort, *Name) {
+func (p *portable) sender(from unix.Sockaddr) (netip.AddrPort, *Name) {
 	switch sa := from.(type) {
 	case *unix.SockaddrInet4:
 		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port)), nil
 	case *unix.SockaddrInet6:
 		ip := netip.AddrFrom16(sa.Addr).Unmap()
 		if sa.ZoneId != 0 && ip.Is6() {
-			ip = ip.WithZone(zones.name(sa.ZoneId))
+			ip = ip.WithZone(p.zones.name(sa.ZoneId))
 		}
 		return netip.AddrPortFrom(ip, uint16(sa.Port)), nil
 	case *unix.SockaddrUnix:
@@ -116,7 +123,7 @@ func sender(from unix.Sockaddr) (netip.AddrPort, *Name) {
 	return netip.AddrPort{}, nil
 }
 
-// An attempt is one sendmsg.
+// An attempt is one sendto or sendmsg.
 type attempt struct {
 	payload, oob []byte
 	to           syscall.Sockaddr
@@ -124,11 +131,16 @@ type attempt struct {
 	try          func(fd uintptr) // bound once, so that a send allocates nothing
 }
 
-func (a *attempt) init() { a.try = a.sendmsg }
+func (a *attempt) init() { a.try = a.send }
 
-func (a *attempt) sendmsg(fd uintptr) {
+func (a *attempt) send(fd uintptr) {
+	const flags = unix.MSG_DONTWAIT | unix.MSG_NOSIGNAL
 	for {
-		_, a.err = syscall.SendmsgN(int(fd), a.payload, a.oob, a.to, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+		if len(a.oob) == 0 { // the kernel has less to copy
+			a.err = syscall.Sendto(int(fd), a.payload, flags, a.to)
+		} else {
+			_, a.err = syscall.SendmsgN(int(fd), a.payload, a.oob, a.to, flags)
+		}
 		if a.err != unix.EINTR {
 			return
 		}
@@ -146,13 +158,13 @@ func (p *portable) transmit(t *transmission, d *Outgoing) error {
 	case d.Name != nil:
 		a.to, err = encodeName(d.Name)
 	case d.Addr.IsValid() && d.Addr != p.peer:
-		a.to, err = t.encode(d.Addr, p.family)
+		a.to, err = t.encode(d.Addr, p.family, &p.zones)
 	}
 	if err != nil {
 		return err
 	}
 	if d.Control != nil && (len(d.Payload) > 0 || emptyControl) {
-		if a.oob, err = appendControl(t.control[:0], d.Control, p.sendsIPv4(d.Addr)); err != nil {
+		if a.oob, err = appendControl(t.control[:0], d.Control, p.sendsIPv4(d.Addr), &p.zones); err != nil {
 			return err
 		}
 	}
@@ -161,7 +173,7 @@ func (p *portable) transmit(t *transmission, d *Outgoing) error {
 		return closed(err)
 	}
 	if a.err != nil {
-		return os.NewSyscallError("sendmsg", a.err)
+		return os.NewSyscallError("send", a.err)
 	}
 	return nil
 }

@@ -215,9 +215,9 @@ func (r *receiving) finish(b *Batch, s *slots) int {
 			Payload:   m.Chunk.Bytes[:h.size],
 			Truncated: h.header.Flags&unix.MSG_TRUNC != 0,
 		}
-		m.Addr, m.Name = s.names[i].decode(h.header.Namelen)
+		m.Addr, m.Name = s.names[i].decode(h.header.Namelen, &r.socket.zones)
 		if n := int(h.header.Controllen); n > 0 {
-			parseControl(s.control[i][:n], m)
+			parseControl(s.control[i][:n], m, &r.socket.zones)
 		}
 		if h.header.Flags&unix.MSG_CTRUNC != 0 {
 			b.ControlErrors++

@@ -217,7 +217,7 @@ func (t *transfer) message(d *Outgoing, run batch.Run) error {
 		h.Namelen, err = t.names[i].encodeName(d.Name)
 	case d.Addr.IsValid() && d.Addr != s.peer:
 		// To the connected peer the kernel knows a cached route if it is not named.
-		h.Namelen, err = t.names[i].encode(d.Addr, s.family)
+		h.Namelen, err = t.names[i].encode(d.Addr, s.family, &s.zones)
 	}
 	if err != nil {
 		return err
@@ -227,7 +227,7 @@ func (t *transfer) message(d *Outgoing, run batch.Run) error {
 	}
 	control := t.control[i][:0]
 	if d.Control != nil {
-		if control, err = appendControl(control, d.Control, s.sendsIPv4(d.Addr)); err != nil {
+		if control, err = appendControl(control, d.Control, s.sendsIPv4(d.Addr), &s.zones); err != nil {
 			return err
 		}
 	}

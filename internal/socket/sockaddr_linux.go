@@ -18,7 +18,7 @@ func (s *sockaddr) bytes() *[128]byte { return (*[128]byte)(unsafe.Pointer(s)) }
 
 // encode writes the address as a socket of the family wants it and returns
 // its length.
-func (s *sockaddr) encode(addr netip.AddrPort, family Family) (uint32, error) {
+func (s *sockaddr) encode(addr netip.AddrPort, family Family, z *zones) (_ uint32, err error) {
 	ip := addr.Addr()
 	if family == IPv4 {
 		if !ip.Is4() && !ip.Is4In6() {
@@ -33,7 +33,9 @@ func (s *sockaddr) encode(addr netip.AddrPort, family Family) (uint32, error) {
 	*sa = unix.RawSockaddrInet6{Family: unix.AF_INET6, Addr: ip.As16()}
 	putPort(&sa.Port, addr.Port())
 	if zone := ip.Zone(); zone != "" {
-		sa.Scope_id = zones.index(zone)
+		if sa.Scope_id, err = z.index(zone); err != nil {
+			return 0, err
+		}
 	}
 	return unix.SizeofSockaddrInet6, nil
 }
@@ -45,7 +47,7 @@ func (s *sockaddr) encodeName(name *Name) (uint32, error) {
 		sa := (*unix.RawSockaddrUnix)(unsafe.Pointer(s))
 		*sa = unix.RawSockaddrUnix{Family: unix.AF_UNIX}
 		path := (*[len(sa.Path)]byte)(unsafe.Pointer(&sa.Path))
-		if len(addr.Name) >= len(path) {
+		if len(addr.Name) > len(path) {
 			return 0, unix.EINVAL
 		}
 		n := copy(path[:], addr.Name)
@@ -53,6 +55,9 @@ func (s *sockaddr) encodeName(name *Name) (uint32, error) {
 		if n > 0 && path[0] == '@' {
 			path[0] = 0 // an abstract name, as package net spells it
 			return size, nil
+		}
+		if n == len(path) {
+			return size, nil // unix(7): the longest path goes without the null byte
 		}
 		return size + 1, nil
 	case RawAddr:
@@ -66,11 +71,11 @@ func (s *sockaddr) encodeName(name *Name) (uint32, error) {
 }
 
 // decode reads an address that the kernel wrote.
-func (s *sockaddr) decode(size uint32) (netip.AddrPort, *Name) {
+func (s *sockaddr) decode(size uint32, z *zones) (netip.AddrPort, *Name) {
 	if size < 2 {
 		return netip.AddrPort{}, nil // an unnamed sender
 	}
-	name := s.bytes()[:min(int(size), len(s.bytes()))]
+	name := s.bytes()[:min(size, uint32(len(s.bytes())))]
 	switch binary.NativeEndian.Uint16(name) {
 	case unix.AF_INET:
 		sa := (*unix.RawSockaddrInet4)(unsafe.Pointer(s))
@@ -81,7 +86,7 @@ func (s *sockaddr) decode(size uint32) (netip.AddrPort, *Name) {
 		if ip.Is4In6() {
 			ip = ip.Unmap()
 		} else if sa.Scope_id != 0 {
-			ip = ip.WithZone(zones.name(sa.Scope_id))
+			ip = ip.WithZone(z.name(sa.Scope_id))
 		}
 		return netip.AddrPortFrom(ip, port(&sa.Port)), nil
 	case unix.AF_UNIX:

@@ -94,7 +94,7 @@ func (h *handle) bindToDevice(name string) error {
 
 // disconnect is connect(2) with AF_UNSPEC.
 func (h *handle) disconnect(fd uintptr) error {
-	port := sockname(fd).Port()
+	port := h.sockname(fd).Port()
 	sa := unix.RawSockaddr{Family: unix.AF_UNSPEC}
 	if _, _, errno := unix.Syscall(unix.SYS_CONNECT, fd, uintptr(unsafe.Pointer(&sa)), unsafe.Sizeof(sa)); errno != 0 {
 		return os.NewSyscallError("connect", errno)
@@ -102,8 +102,8 @@ func (h *handle) disconnect(fd uintptr) error {
 	// The kernel keeps what bind was given and forgets what it chose by itself
 	// (__udp_disconnect), so a socket that bind left the choice of port to is
 	// now deaf. Another socket may have taken the port since: then bind says so.
-	if local := sockname(fd); local.Port() == 0 && port != 0 {
-		return bind(fd, netip.AddrPortFrom(local.Addr(), port), h.family)
+	if local := h.sockname(fd); local.Port() == 0 && port != 0 {
+		return h.bind(fd, netip.AddrPortFrom(local.Addr(), port))
 	}
 	return nil
 }

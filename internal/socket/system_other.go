@@ -37,7 +37,7 @@ func (h *handle) disconnect(fd uintptr) error {
 	if h.family != IPv4 {
 		null = netip.AddrPortFrom(netip.IPv6Unspecified(), 0)
 	}
-	sa, err := new(sockaddrs).encode(null, h.family)
+	sa, err := new(sockaddrs).encode(null, h.family, nil)
 	if err != nil {
 		return err
 	}

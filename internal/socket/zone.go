@@ -1,28 +1,28 @@
 package socket
 
 import (
-	"net"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 )
 
-// zones translates between IPv6 zones and interface indexes. Asking the system
-// takes many microseconds, so answers are kept, as package net does, for a
-// minute: interfaces are renamed and their indexes reused.
-var zones zoneCache
-
-const zoneLife = time.Minute
-
-type zoneCache struct {
+// zones translates between the IPv6 zones of a socket and interface indexes.
+// Asking the system takes long, so answers are kept, as package net does, for a
+// minute: interfaces are renamed and their indexes reused. Each socket has its own,
+// since on Linux it may belong to another network namespace than the thread that uses it.
+type zones struct {
+	socket  *handle // nil: ask for the thread that uses it
 	mu      sync.Mutex
 	expires time.Time
 	names   map[uint32]string
 	indexes map[string]uint32
 }
 
+const zoneLife = time.Minute
+
 // refresh empties the cache when its time has come. mu must be held.
-func (z *zoneCache) refresh() {
+func (z *zones) refresh() {
 	if now := time.Now(); now.After(z.expires) {
 		z.names, z.indexes = make(map[uint32]string), make(map[string]uint32)
 		z.expires = now.Add(zoneLife)
@@ -30,35 +30,44 @@ func (z *zoneCache) refresh() {
 }
 
 // name returns the name of an interface, or its index in decimal.
-func (z *zoneCache) name(index uint32) string {
+func (z *zones) name(index uint32) string {
+	if z == nil {
+		z = new(zones)
+	}
 	z.mu.Lock()
 	defer z.mu.Unlock()
 	z.refresh()
 	name, ok := z.names[index]
 	if !ok {
-		name = strconv.FormatUint(uint64(index), 10)
-		if ifi, err := net.InterfaceByIndex(int(index)); err == nil {
-			name = ifi.Name
+		var err error
+		if name, err = interfaceName(z.socket, index); err != nil {
+			name = strconv.FormatUint(uint64(index), 10)
 		}
 		z.names[index] = name
 	}
 	return name
 }
 
-// index returns the index of the interface that a zone names, or 0.
-func (z *zoneCache) index(name string) uint32 {
+// index returns the index of the interface that a zone names, by its name or in
+// decimal. What goes to a zone that does not exist must not leave by
+// an interface that does, which for the index 0 it would.
+func (z *zones) index(name string) (uint32, error) {
+	if z == nil {
+		z = new(zones)
+	}
 	z.mu.Lock()
 	defer z.mu.Unlock()
 	z.refresh()
 	index, ok := z.indexes[name]
 	if ok {
-		return index
+		return index, nil
 	}
-	if ifi, err := net.InterfaceByName(name); err == nil {
-		index = uint32(ifi.Index)
+	if index, err := interfaceIndex(z.socket, name); err == nil {
 		z.indexes[name] = index // only what exists: others are the caller's to invent
-		return index
+		return index, nil
 	}
-	n, _ := strconv.ParseUint(name, 10, 32)
-	return uint32(n)
+	if n, err := strconv.ParseUint(name, 10, 32); err == nil && n > 0 {
+		return uint32(n), nil
+	}
+	return 0, syscall.ENODEV
 }

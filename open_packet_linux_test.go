@@ -1,0 +1,102 @@
+package datagram_test
+
+import (
+	"encoding/binary"
+	"errors"
+	"net"
+	"slices"
+	"testing"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"example.com/datagram"
+	"example.com/datagram/internal/netns"
+)
+
+// experimental is an EtherType for use within a network (IEEE 802).
+const experimental = 0x88b5
+
+// networkOrder returns a 16-bit number as the kernel keeps protocols of packet sockets.
+func networkOrder(n uint16) uint16 {
+	return binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, n))
+}
+
+// linkAddr is the address of a station on an Ethernet (packet(7)).
+func linkAddr(ifi *net.Interface, station net.HardwareAddr) datagram.RawAddr {
+	sa := unix.RawSockaddrLinklayer{
+		Family:   unix.AF_PACKET,
+		Protocol: networkOrder(experimental),
+		Ifindex:  int32(ifi.Index),
+		Halen:    uint8(len(station)),
+	}
+	copy(sa.Addr[:], station)
+	return datagram.RawAddr{Sockaddr: slices.Clone(unsafe.Slice((*byte)(unsafe.Pointer(&sa)), unsafe.Sizeof(sa)))}
+}
+
+// packetSocket returns a packet socket that hears one EtherType on one interface.
+func packetSocket(t *testing.T, n *netns.Namespace, kind int, ifi *net.Interface) *datagram.Conn {
+	t.Helper()
+	file := newSocket(t, n, unix.AF_PACKET, kind, 0)
+	onDescriptor(t, file, func(fd int) error {
+		return unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: networkOrder(experimental), Ifindex: ifi.Index})
+	})
+	return openFile(t, file)
+}
+
+// One side sends and receives whole frames, the other has the kernel make and take the header.
+func TestPacket(t *testing.T) {
+	l := newLAN(t)
+	near, far := l.nearEnd.HardwareAddr, l.farEnd.HardwareAddr
+	raw := packetSocket(t, l.near, unix.SOCK_RAW, l.nearEnd)
+	cooked := packetSocket(t, l.far, unix.SOCK_DGRAM, l.farEnd)
+
+	// Ethernet's shortest payload, so that no padding is added.
+	question := slices.Repeat([]byte("question"), 6)
+	header := slices.Concat(far, near, binary.BigEndian.AppendUint16(nil, experimental))
+	push(t, raw, datagram.ToNet(linkAddr(l.nearEnd, far), slices.Concat(header, question)))
+	d := wantNext(t, cooked, string(question))
+	from, ok := d.NetAddr().(datagram.RawAddr)
+	if !ok {
+		t.Fatalf("received from %v", d.NetAddr())
+	}
+	const station = unsafe.Offsetof(unix.RawSockaddrLinklayer{}.Addr)
+	if got := net.HardwareAddr(from.Sockaddr[station : station+6]); got.String() != near.String() {
+		t.Errorf("received from %v, want %v", got, near)
+	}
+	if d.Addr.IsValid() {
+		t.Errorf("the address %v is none of the Internet's", d.Addr)
+	}
+
+	answer := slices.Repeat([]byte("answer  "), 6)
+	push(t, cooked, d.Reply(answer))
+	back := slices.Concat(near, far, binary.BigEndian.AppendUint16(nil, experimental))
+	wantNext(t, raw, string(slices.Concat(back, answer)))
+	push(t, cooked, datagram.ToNet(linkAddr(l.farEnd, near), answer))
+	wantNext(t, raw, string(slices.Concat(back, answer)))
+	if n, err := cooked.TrySend(d.Reply(answer)); n != len(answer) || err != nil {
+		t.Errorf("TrySend: %d, %v", n, err)
+	}
+	wantNext(t, raw, string(slices.Concat(back, answer)))
+}
+
+func TestPacketErrors(t *testing.T) {
+	l := newLAN(t)
+	c := packetSocket(t, l.near, unix.SOCK_DGRAM, l.nearEnd)
+	if err := c.SetTTL(3); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("SetTTL: %v, want ErrUnsupported", err)
+	}
+	nowhere := &net.Interface{Index: 99_999}
+	if err := pushed(t, c, datagram.ToNet(linkAddr(nowhere, l.farEnd.HardwareAddr), []byte("x"))); !errors.Is(err, unix.ENXIO) {
+		t.Errorf("to an interface that does not exist: %v, want ENXIO", err)
+	}
+	tooLong := datagram.RawAddr{Sockaddr: make([]byte, 1000)}
+	if err := pushed(t, c, datagram.ToNet(tooLong, []byte("x"))); !errors.Is(err, unix.EINVAL) {
+		t.Errorf("to an address of 1000 bytes: %v, want EINVAL", err)
+	}
+	if err := pushed(t, c, datagram.ToNet(datagram.RawAddr{}, []byte("x"))); err == nil {
+		t.Error("sending to an empty address succeeded")
+	}
+	// The others are as good as before.
+	push(t, c, datagram.ToNet(linkAddr(l.nearEnd, l.farEnd.HardwareAddr), []byte("x")))
+}
