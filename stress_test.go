@@ -22,7 +22,6 @@ type stressed struct {
 	t    *testing.T
 	peer netip.AddrPort
 
-	operations atomic.Int64
 	// accepted counts what SendFunc and SendBuffers returned nil for, completed their
 	// completion functions; finished says that there must be no more of those.
 	accepted, completed atomic.Int64
@@ -37,13 +36,17 @@ type stressed struct {
 	close   func() // how this one is closed, by whoever finds that it is time
 }
 
-// operationsPerRound is after how many operations a handle is closed.
-const operationsPerRound = 3000
+// perRound is how many datagrams are to be delivered, and how many completed, before a
+// handle is closed. On a slow machine it is closed after longestRound.
+const (
+	perRound     = 300
+	longestRound = 300 * time.Millisecond
+)
 
 func TestStress(t *testing.T) {
-	rounds := 8
+	rounds := 4
 	if testing.Short() {
-		rounds = 2
+		rounds = 1
 	}
 	for round := range rounds {
 		for _, policy := range []datagram.Overflow{datagram.Block, datagram.DropNewest, datagram.DropOldest} {
@@ -76,7 +79,7 @@ func TestStress(t *testing.T) {
 
 // run uses the handle until it is closed, and checks what is left.
 func (s *stressed) run(peer *datagram.Conn) {
-	t := s.t
+	t, start := s.t, time.Now()
 	var users sync.WaitGroup
 	echo := serving(peer, background, func(d datagram.Datagram) {
 		_, _ = peer.TrySend(d.Reply(d.Payload))
@@ -96,7 +99,10 @@ func (s *stressed) run(peer *datagram.Conn) {
 				if err != nil && !isExpected(err) {
 					t.Errorf("%v", err)
 				}
-				if s.operations.Add(1) > operationsPerRound {
+				if err != nil {
+					time.Sleep(50 * time.Microsecond) // lets those go on who can
+				}
+				if s.delivered.Load() >= perRound && s.completed.Load() >= perRound || time.Since(start) > longestRound {
 					// Shutdown would wait for the user that calls it from inside Serve.
 					s.closing.Do(func() { go s.close() })
 				}
@@ -312,6 +318,7 @@ func (s *stressed) connect(*rand.Rand) error {
 }
 
 func (s *stressed) set(random *rand.Rand) error {
+	time.Sleep(50 * time.Microsecond)
 	s.SetSegmentation(random.IntN(2) == 0)
 	s.SetData(random.IntN(10))
 	return errors.Join(
@@ -320,6 +327,7 @@ func (s *stressed) set(random *rand.Rand) error {
 }
 
 func (s *stressed) ask(*rand.Rand) error {
+	time.Sleep(50 * time.Microsecond)
 	s.LocalAddr()
 	s.RemoteAddr()
 	s.Active()
@@ -331,6 +339,7 @@ func (s *stressed) ask(*rand.Rand) error {
 }
 
 func (s *stressed) snapshots(*rand.Rand) error {
+	time.Sleep(50 * time.Microsecond)
 	before := s.Stats()
 	for range 10 {
 		after := s.Stats()
