@@ -52,6 +52,28 @@ func TestFlushDoesNotWaitForLaterDatagrams(t *testing.T) {
 	await(t, "the reader", reading)
 }
 
+// Even when they lie in the queue together with what it waits for, and do not leave.
+func TestFlushAmongDatagramsThatDoNotLeave(t *testing.T) {
+	c, peer, full := stalled(t)
+	mustQueue(t, c, "first") // the worker is busy with it while the others gather behind it
+	flushed := make(chan error, 1)
+	notYet(t, "a worker that begins", flushed)
+	mustQueue(t, c, "awaited")
+	go func() { flushed <- c.Flush(background) }()
+	notYet(t, "Flush", flushed)
+	late := string(make([]byte, 200)) // many of them share a block of the queue
+	for range 250 {                   // more than the system has room for
+		mustQueue(t, c, late)
+	}
+	readFill(t, peer, full)
+	expectText(t, peer, "first")
+	expectText(t, peer, "awaited")
+	expectError(t, "Flush", await(t, "Flush of what has left", flushed), nil)
+	if c.SendQueueCount() == 0 {
+		t.Error("all has left: the test shows nothing")
+	}
+}
+
 func TestFlushUntilItsContextEnds(t *testing.T) {
 	c, _, _ := stalled(t)
 	mustQueue(t, c, "a")

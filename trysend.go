@@ -164,6 +164,7 @@ func (s *sender) try(sock *openSocket, ds []socket.Outgoing) (int, error) {
 	s.ledger.triedBytes.Add(uint64(bytes))
 	switch {
 	case err == nil:
+	case errors.Is(err, net.ErrClosed): // nothing was handed over
 	case errors.Is(err, syscall.EAGAIN):
 		return sent, ErrWouldBlock
 	default:

@@ -4,6 +4,7 @@
 package queue
 
 import (
+	"slices"
 	"sync"
 
 	"example.com/datagram/internal/buffer"
@@ -58,19 +59,19 @@ func (b *Block) Free() {
 	blocks.Put(b)
 }
 
-// SplitAnswered returns what is answered of a block that will take longer, if somebody waits
-// to hear of it, as a block of its own. A grouped block is reported as a whole, since
-// what is answered is not what was accepted first.
+// SplitAnswered returns what is answered of a block that will take longer as a block of its
+// own, or nil. A grouped block is reported as a whole, since what is answered is not
+// what was accepted first.
 func (b *Block) SplitAnswered() *Block {
-	if !b.Report || b.Answered == 0 || b.order != nil {
+	if b.Answered == 0 || b.order != nil {
 		return nil
 	}
 	done := blocks.Get().(*Block)
 	done.Datagrams = append(done.Datagrams, b.Datagrams[:b.Answered]...)
 	done.Tails = append(done.Tails, b.Tails[:b.Answered]...)
-	done.Answered, done.Report = b.Answered, true
-	b.Datagrams = b.Datagrams[:copy(b.Datagrams, b.Datagrams[b.Answered:])]
-	b.Tails = b.Tails[:copy(b.Tails, b.Tails[b.Answered:])]
+	done.Answered, done.Report = b.Answered, b.Report
+	b.Datagrams = slices.Delete(b.Datagrams, 0, b.Answered)
+	b.Tails = slices.Delete(b.Tails, 0, b.Answered)
 	b.Answered = 0
 	return done
 }

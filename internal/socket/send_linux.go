@@ -88,7 +88,11 @@ func (t *transfer) send(wait bool) (int, error) {
 			return 0, err
 		}
 	}
-	if t.errno != 0 {
+	switch t.errno {
+	case 0:
+	case unix.EAGAIN:
+		return 0, unix.EAGAIN // bare, since callers retry on it in loops
+	default:
 		return 0, os.NewSyscallError("sendmmsg", t.errno)
 	}
 	s.counters.SendCalls.Add(1)

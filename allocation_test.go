@@ -1,0 +1,190 @@
+package datagram_test
+
+import (
+	"context"
+	"net/netip"
+	"runtime"
+	"testing"
+
+	"example.com/datagram"
+)
+
+// allocations returns how many a call of f makes on average.
+func allocations(t *testing.T, f func()) float64 {
+	t.Helper()
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	f() // what is made once and kept
+	return testing.AllocsPerRun(200, f)
+}
+
+// together is how many datagrams a measured round moves: an average below this share of
+// an allocation is none.
+const together = 30
+
+func TestSendAndRecvAllocateNothing(t *testing.T) {
+	from, to := loopback(t), loopback(t)
+	ch := to.Recv()
+	for name, size := range map[string]int{"small": 64, "large": 1200} {
+		d := datagram.To(to.LocalAddr(), make([]byte, size))
+		per := allocations(t, func() {
+			for range together {
+				if err := from.Send(background, d); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for range together {
+				received := <-ch
+				received.Release()
+			}
+		}) / together
+		if per > 0.2 {
+			t.Errorf("%s: %.2f allocations a datagram", name, per)
+		}
+	}
+}
+
+func TestSendFuncAllocatesNothing(t *testing.T) {
+	c := loopback(t)
+	d := datagram.To(addrOf(unboundSocket(t)), make([]byte, 64))
+	completed := make(chan struct{}, together)
+	done := func(error) { completed <- struct{}{} }
+	per := allocations(t, func() {
+		for range together {
+			if err := c.SendFunc(background, d, done); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range together {
+			<-completed
+		}
+	}) / together
+	if per > 0.2 {
+		t.Errorf("%.2f allocations a datagram", per)
+	}
+}
+
+func TestSendBuffersAndTrySendAllocateNothing(t *testing.T) {
+	c := loopback(t)
+	d := datagram.To(addrOf(unboundSocket(t)), make([]byte, 64))
+	bufs := [][]byte{make([]byte, 10), make([]byte, 20)}
+	batch := []datagram.Datagram{d, d, d}
+	for name, call := range map[string]func() error{
+		"TrySend":        func() error { _, err := c.TrySend(d); return err },
+		"TrySendBuffers": func() error { _, err := c.TrySendBuffers(d, bufs); return err },
+		"TrySendBatch":   func() error { _, err := c.TrySendBatch(batch); return err },
+		"SendBuffers": func() error {
+			if err := c.SendBuffers(background, d, bufs, nil); err != nil {
+				return err
+			}
+			return c.Flush(background)
+		},
+	} {
+		n := allocations(t, func() {
+			for range together {
+				// The worker may not have ended yet when Flush returns.
+				if err := call(); err != nil && err != datagram.ErrWouldBlock {
+					t.Fatal(name, err)
+				}
+			}
+		}) / together
+		limit := 0.2
+		if name == "SendBuffers" {
+			limit = 2 // a Flush that waits makes the channel that it waits on
+		}
+		if n > limit {
+			t.Errorf("%s: %.2f allocations a call", name, n)
+		}
+	}
+}
+
+// The low-latency way: a handler that answers at once.
+func TestServeAndTrySendAllocateNothing(t *testing.T) {
+	server, client := loopback(t), loopback(t)
+	result := serving(server, background, func(d datagram.Datagram) {
+		if _, err := server.TrySend(d.Reply(d.Payload)); err != nil {
+			t.Error(err)
+		}
+		d.Release()
+	})
+	ch := client.Recv()
+	question := datagram.To(server.LocalAddr(), make([]byte, 100))
+	n := allocations(t, func() {
+		if _, err := client.TrySend(question); err != nil {
+			t.Fatal(err)
+		}
+		d := <-ch
+		d.Release()
+	})
+	if n > 0.2 {
+		t.Errorf("%.2f allocations a round trip", n)
+	}
+	server.Close()
+	await(t, "Serve", result)
+}
+
+// With a reader that is slower than the sender what waits between them costs
+// nothing either.
+func TestSlowReaderAllocatesNothing(t *testing.T) {
+	from, to := loopback(t), loopback(t, datagram.WithRecvQueue(2, datagram.Block))
+	ch := to.Recv()
+	d := datagram.To(to.LocalAddr(), make([]byte, 64))
+	per := allocations(t, func() {
+		for range together {
+			if err := from.Send(background, d); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := from.Flush(background); err != nil {
+			t.Fatal(err)
+		}
+		for range together {
+			runtime.Gosched() // lets the channel fill up
+			received := <-ch
+			received.Release()
+		}
+	}) / together
+	if per > 0.3 {
+		t.Errorf("%.2f allocations a datagram", per)
+	}
+}
+
+// Programs retry on these in loops.
+func TestBareErrorsAllocateNothing(t *testing.T) {
+	c, _, _ := stalled(t, datagram.WithSendQueue(1, 1000))
+	mustQueue(t, c, "x")
+	ended, cancel := context.WithCancel(background)
+	cancel()
+	d := datagram.Datagram{Payload: []byte("x")}
+	batch := []datagram.Datagram{d}
+	for name, test := range map[string]struct {
+		call func() error
+		want error
+	}{
+		"TryQueue":     {func() error { return c.TryQueue(d) }, datagram.ErrQueueFull},
+		"TrySend":      {func() error { _, err := c.TrySend(d); return err }, datagram.ErrWouldBlock},
+		"TrySendBatch": {func() error { _, err := c.TrySendBatch(batch); return err }, datagram.ErrWouldBlock},
+		"Send":         {func() error { return c.Send(ended, d) }, context.Canceled},
+	} {
+		n := allocations(t, func() {
+			if err := test.call(); err != test.want {
+				t.Fatalf("%s: %v", name, err)
+			}
+		})
+		if n != 0 {
+			t.Errorf("%s: %v allocations", name, n)
+		}
+	}
+
+	// With the queue empty it is the system that has no room.
+	full, _, _ := stalled(t)
+	n := allocations(t, func() {
+		if _, err := full.TrySend(datagram.To(netip.AddrPort{}, d.Payload)); err != datagram.ErrWouldBlock {
+			t.Fatal(err)
+		}
+	})
+	if n != 0 {
+		t.Errorf("TrySend into a full socket: %v allocations", n)
+	}
+}
