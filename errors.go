@@ -74,7 +74,7 @@ func (c *Conn) opError(op string, addr net.Addr, err error) error {
 		if errors.Is(err, net.ErrClosed) {
 			return e // the addresses went with the socket
 		}
-		if local := s.Info().Local; local.IsValid() {
+		if local := c.LocalAddr(); local.IsValid() {
 			e.Source = net.UDPAddrFromAddrPort(local)
 		}
 	}

@@ -144,3 +144,34 @@ func ExampleConn_SetBroadcast() {
 	// refused: false
 	// hello
 }
+
+// What routers and hosts report about datagrams goes to the error handler. It never
+// fails another datagram.
+func ExampleNetworkError() {
+	ctx := context.Background()
+	nobody, err := datagram.Listen(ctx, "udp4", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	closed := nobody.LocalAddr()
+	nobody.Close()
+
+	reports := make(chan *datagram.NetworkError, 1)
+	conn, err := datagram.Listen(ctx, "udp4", "127.0.0.1:0", datagram.WithNetworkErrors(),
+		datagram.WithErrorHandler(func(err error) {
+			if report, ok := errors.AsType[*datagram.NetworkError](err); ok {
+				reports <- report
+			}
+		}))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer conn.Close()
+	conn.Recv() // reports come while the handle receives or sends
+	if err := conn.Send(ctx, datagram.To(closed, []byte("anybody there?"))); err != nil {
+		log.Fatal(err)
+	}
+	report := <-reports
+	fmt.Println(report.Dst == closed, report.Offender, errors.Is(report, syscall.ECONNREFUSED))
+	// Output: true 127.0.0.1 true
+}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"runtime"
 	"strings"
+	"time"
 
 	"example.com/datagram"
 )
@@ -144,6 +145,22 @@ func ExampleWithRecvQueue() {
 	// 4
 	// 5
 	// dropped 3
+}
+
+// Requests that nobody waits for any more are not answered.
+func ExampleWithMaxAge() {
+	ctx := context.Background()
+	server, client := pair(ctx, datagram.WithMaxAge(time.Nanosecond))
+	defer server.Close()
+	defer client.Close()
+
+	sendAll(ctx, client, "too late")
+	received := server.Recv()
+	for server.Stats().StaleDrops == 0 {
+		runtime.Gosched()
+	}
+	fmt.Println(len(received))
+	// Output: 0
 }
 
 // Longer datagrams arrive cut.

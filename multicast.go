@@ -3,6 +3,7 @@ package datagram
 import (
 	"net"
 	"net/netip"
+	"strconv"
 	"syscall"
 
 	"example.com/datagram/internal/socket"
@@ -118,7 +119,14 @@ func InterfaceByAddr(addr netip.Addr) (*net.Interface, error) {
 		return fail(syscall.EINVAL)
 	}
 	if zone := addr.Zone(); zone != "" {
-		return net.InterfaceByName(zone)
+		ifi, err := net.InterfaceByName(zone)
+		if index, e := strconv.Atoi(zone); err != nil && e == nil {
+			ifi, err = net.InterfaceByIndex(index)
+		}
+		if err != nil {
+			return fail(syscall.ENODEV)
+		}
+		return ifi, nil
 	}
 	if addr.IsUnspecified() {
 		return nil, nil

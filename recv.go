@@ -195,6 +195,7 @@ func (r *receiver) end(state receiveState, err error) {
 		r.interrupted = true
 	}
 	r.wake()
+	r.changed.Broadcast()
 }
 
 // close ends receiving for good.

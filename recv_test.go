@@ -1,6 +1,7 @@
 package datagram_test
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -104,14 +105,25 @@ func TestRecvCutsEachCoalescedDatagram(t *testing.T) {
 // serveBurst runs f inside a handler of c, so that all it sends leaves together.
 func serveBurst(t *testing.T, c *datagram.Conn, f func()) {
 	t.Helper()
+	serveOne(t, c, nil, f)
+}
+
+// serveUntilClosed is serveBurst for an f that closes c.
+func serveUntilClosed(t *testing.T, c *datagram.Conn, f func()) {
+	t.Helper()
+	serveOne(t, c, net.ErrClosed, f)
+}
+
+func serveOne(t *testing.T, c *datagram.Conn, want error, f func()) {
+	t.Helper()
 	to := c.LocalAddr()
 	served := starts(func() {
 		err := c.Serve(background, func(datagram.Datagram) {
 			f()
 			c.StopRecv()
 		})
-		if err != nil {
-			t.Error(err)
+		if !errors.Is(err, want) {
+			t.Errorf("Serve: %v, want %v", err, want)
 		}
 	})
 	wake := unboundSocket(t)

@@ -159,6 +159,7 @@ type sender struct {
 	// not started then, since the queue is drained at the end of the batch.
 	held  bool
 	guard guard
+	pace  pace
 	// waiting was accepted and is not in the hands of the drainer, answered was
 	// answered for and is to be reported.
 	waiting   queue.List
@@ -212,10 +213,17 @@ func (s *sender) enqueue(ctx context.Context, sock *openSocket, d *Datagram, buf
 		}
 	}
 	s.append(sock, d, bufs, size, done)
-	if !s.draining && !s.held {
-		s.startWorker()
-	} else if s.held {
+	switch {
+	case s.held:
 		s.guard.arm(s)
+	case s.draining:
+	case done == nil && s.pace.isSlow():
+		s.draining = true
+		s.mu.Unlock()
+		s.drain(sock, false)
+		return nil
+	default:
+		s.startWorker()
 	}
 	s.mu.Unlock()
 	return nil
@@ -318,6 +326,8 @@ func (s *sender) runReporter() {
 func (s *sender) drain(sock *openSocket, wait bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	before := s.finished
+	defer func() { s.pace.drained(s.finished - before) }()
 	for b := s.waiting.Take(); b != nil; b = s.waiting.Take() {
 		if sock.segments {
 			b.Group()
@@ -445,11 +455,11 @@ func (s *sender) flush(ctx context.Context, reported bool) error {
 	s.flushing++
 	defer func() { s.flushing-- }()
 	for {
+		if s.conn.closed.Load() {
+			return net.ErrClosed // Close answers for the rest of the queue
+		}
 		if s.finished >= target && (!reported || !s.reporting && s.answered.Empty()) {
 			return nil
-		}
-		if s.closed {
-			return net.ErrClosed
 		}
 		if !s.draining && !s.waiting.Empty() {
 			s.draining = true

@@ -52,9 +52,6 @@ func (r *receiver) serve(ctx context.Context, s *openSocket, handle func(Datagra
 	}
 	r.enterState(serving, nil)
 	session := r.session
-	r.own()
-	defer r.disown()
-	r.reclaim()
 
 	cancelled := false
 	cancel := context.AfterFunc(ctx, func() {
@@ -72,10 +69,7 @@ func (r *receiver) serve(ctx context.Context, s *openSocket, handle func(Datagra
 		}
 	}()
 
-	// Sending at the end of a batch lets go of mu: the session may be over since.
-	for r.serveBatch(session, handle) && r.session == session {
-		r.receive(s)
-	}
+	r.serveSession(s, session, handle)
 	switch {
 	case r.conn.closed.Load():
 		return r.conn.opError("read", nil, net.ErrClosed)
@@ -85,6 +79,24 @@ func (r *receiver) serve(ctx context.Context, s *openSocket, handle func(Datagra
 		return r.err
 	}
 	return nil // stopped, and started again since
+}
+
+// serveSession receives and handles until the session is over, which it may be before the
+// handler of an earlier one has returned. mu must be held.
+func (r *receiver) serveSession(s *openSocket, session uint64, handle func(Datagram)) {
+	for r.busy && r.session == session {
+		r.changed.Wait()
+	}
+	if r.session != session {
+		return
+	}
+	r.busy = true
+	defer r.disown()
+	r.reclaim()
+	// Sending at the end of a batch lets go of mu: the session may be over since.
+	for r.serveBatch(session, handle) && r.session == session {
+		r.receive(s)
+	}
 }
 
 // serveBatch handles what was received together, and reports whether the

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"example.com/datagram"
+	"example.com/datagram/internal/netns"
 )
 
 // kernelOption reads an option of the socket itself.
@@ -54,8 +55,12 @@ var familySettings = []struct {
 }
 
 func TestSettingsApplyToBothFamilies(t *testing.T) {
-	needIPv6(t)
-	inNamespace(t) // where all system defaults are the kernel's own
+	// In a namespace all defaults are the kernel's own.
+	netns.New(t).Do(func() { testSettingsOfFamilies(t) })
+}
+
+func testSettingsOfFamilies(t *testing.T) {
+	t.Helper()
 	for _, s := range familySettings {
 		for _, test := range []struct {
 			network string

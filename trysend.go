@@ -37,11 +37,7 @@ func (c *Conn) trySend(d *Datagram, bufs [][]byte) (int, error) {
 	defer a.free()
 	payload := d.Payload
 	if len(bufs) > 0 {
-		payload = append(a.gathered[:0], payload...)
-		for _, b := range bufs {
-			payload = append(payload, b...)
-		}
-		a.gathered = payload
+		payload = a.gather(payload, bufs, s.info.UDP)
 	}
 	a.add(d, payload)
 	_, err = c.send.try(s, a.datagrams)
@@ -114,6 +110,22 @@ func (a *attempt) add(d *Datagram, payload []byte) {
 		out.Control = &a.controls[len(a.controls)-1]
 	}
 	a.datagrams = append(a.datagrams, out)
+}
+
+// gather puts pieces together. Of what no UDP datagram can hold it takes so much
+// that the kernel says so.
+func (a *attempt) gather(payload []byte, bufs [][]byte, udp bool) []byte {
+	gathered := append(a.gathered[:0], payload...)
+	for _, b := range bufs {
+		if room := tooLong - len(gathered); udp && len(b) > room {
+			b = b[:max(room, 0)]
+		}
+		gathered = append(gathered, b...)
+	}
+	if cap(gathered) <= 2*tooLong { // larger ones are too rare to keep
+		a.gathered = gathered
+	}
+	return gathered
 }
 
 func (a *attempt) free() {

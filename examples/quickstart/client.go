@@ -63,9 +63,9 @@ func (c *client) send(ctx context.Context) error {
 }
 
 func (c *client) receive(ctx context.Context) error {
-	ticker := time.NewTicker(patience)
+	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
-	before := uint64(0)
+	before, idle := uint64(0), time.Duration(0)
 	for left := len(c.answered); left > 0; {
 		select {
 		case d, ok := <-c.conn.Recv():
@@ -76,10 +76,12 @@ func (c *client) receive(ctx context.Context) error {
 			d.Release()
 			left -= c.land(1)
 		case <-ticker.C:
-			if c.read == before {
+			if idle += time.Second; c.read != before {
+				before, idle = c.read, 0
+			}
+			if idle >= patience {
 				left -= c.land(len(c.flying))
 			}
-			before = c.read
 		case <-ctx.Done():
 			return nil
 		}

@@ -1,10 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
-	"text/tabwriter"
 	"time"
 
 	"example.com/datagram"
@@ -50,9 +50,10 @@ func (a *account) audit() error {
 		}
 	}
 	equal("accepted = sent + failed", a.accepted, a.sent+a.failed)
-	// The system counts a coalesced packet that it drops as one, so this line
-	// fails when some were lost. Better that than to call a guess an account.
 	equal("sent = received + dropped by the system", a.sent, a.received+a.kernel)
+	if len(problems) > 0 && a.kernel > 0 {
+		problems = append(problems, errors.New("the system counts a coalesced packet that it drops as one; DATAGRAM_OFFLOAD=batch has them counted singly"))
+	}
 	equal("received = delivered + dropped", a.received, a.delivered+a.policy+a.stale+a.closed)
 	equal("delivered = read by the program", a.delivered, a.read)
 	equal("cut or wrong datagrams", a.truncated+a.wrong, 0)
@@ -74,9 +75,9 @@ func report(w io.Writer, server *datagram.Conn, clients []*client, read uint64, 
 		s.ReceiveCalls += own.ReceiveCalls
 	}
 
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	line := func(what string, a, b uint64) { fmt.Fprintf(table, "%s\t%d\t%d\t\n", what, a, b) }
-	fmt.Fprintf(table, "\trequests\treplies\t\n")
+	var text bytes.Buffer
+	line := func(what string, a, b any) { fmt.Fprintf(&text, "%-28s %10v %10v\n", what, a, b) }
+	line("", "requests", "replies")
 	line("sent", requests.sent, replies.sent)
 	line("failed to send", requests.failed, replies.failed)
 	line("received", requests.received, replies.received)
@@ -86,19 +87,19 @@ func report(w io.Writer, server *datagram.Conn, clients []*client, read uint64, 
 	line("dropped: too old", requests.stale, replies.stale)
 	line("dropped: handle closed", requests.closed, replies.closed)
 	line("errors of receiving", requests.receiveErrors, replies.receiveErrors)
-	if err := table.Flush(); err != nil {
-		return err
-	}
 
 	total := requests.received + replies.received
-	fmt.Fprintf(w, "%d datagrams in %.2f s: %.0f/s\n", total, elapsed.Seconds(), float64(total)/elapsed.Seconds())
-	fmt.Fprintf(w, "%.1f datagrams sent and %.1f received in a system call\n",
+	fmt.Fprintf(&text, "%d datagrams in %.2f s: %.0f/s\n", total, elapsed.Seconds(), float64(total)/elapsed.Seconds())
+	fmt.Fprintf(&text, "%.1f datagrams sent and %.1f received in a system call\n",
 		average(requests.sent+replies.sent, s.SendCalls), average(total, s.ReceiveCalls))
-	if err := errors.Join(requests.audit(), replies.audit()); err != nil {
-		return fmt.Errorf("the ledger does not add up:\n%w", err)
+	wrong := errors.Join(requests.audit(), replies.audit())
+	if wrong != nil {
+		wrong = fmt.Errorf("the ledger does not add up:\n%w", wrong)
+	} else {
+		fmt.Fprintln(&text, "the ledger adds up")
 	}
-	_, err := fmt.Fprintln(w, "the ledger adds up")
-	return err
+	_, err := text.WriteTo(w)
+	return errors.Join(wrong, err)
 }
 
 func average(n, calls uint64) float64 {

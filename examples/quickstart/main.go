@@ -25,7 +25,7 @@ func main() {
 	size := flag.Int("size", 100, "size of a request in `bytes`, 8 to 65507")
 	window := flag.Int("window", 0, "most `requests` of a client in flight; 0 means as many as cannot overflow a buffer")
 	flag.Usage = func() {
-		fmt.Fprintln(flag.CommandLine.Output(), "Usage: quickstart [flags]")
+		fmt.Fprintln(os.Stderr, "Usage: quickstart [flags]")
 		flag.PrintDefaults()
 	}
 	flag.Parse()

@@ -193,14 +193,21 @@ func Await(tb testing.TB, what string, condition func() bool) {
 	}
 }
 
-// Addresses gives addresses with prefix lengths to an interface.
+// Addresses gives addresses with prefix lengths to an interface, and returns
+// when they can be used.
 func (n *Namespace) Addresses(ifi *net.Interface, addresses ...string) {
 	n.tb.Helper()
 	for _, address := range addresses {
-		if strings.Contains(address, ":") {
-			n.IP("address add %s dev %s nodad", address, ifi.Name)
-		} else {
+		if !strings.Contains(address, ":") {
 			n.IP("address add %s broadcast + dev %s", address, ifi.Name)
+			continue
 		}
+		n.IP("address add %s dev %s nodad", address, ifi.Name)
+		// The kernel inserts the route to an IPv6 address later, from a work
+		// queue (addrconf_dad_work).
+		host, _, _ := strings.Cut(address, "/")
+		Await(n.tb, "route to "+address, func() bool {
+			return strings.Contains(n.IP("-6 route show table local"), "local "+host+" dev "+ifi.Name+" ")
+		})
 	}
 }

@@ -41,7 +41,7 @@ var singles = sync.Pool{New: func() any { return new(single) }}
 func (s *single) free() { singles.Put(s) }
 func (s *single) trim() {}
 
-// offer returns the memory of the batch, with a chunk to receive into.
+// offerSingle returns the memory of the batch, with a chunk to receive into.
 func offerSingle(b *Batch, size int) *single {
 	s, _ := b.memory.(*single)
 	if s == nil {

@@ -20,6 +20,7 @@ func isControlLost(flags int) bool { return flags&unix.MSG_CTRUNC != 0 }
 type singleReceive struct {
 	socket *portable
 	batch  *Batch
+	asked  bool
 	polled [1]unix.PollFd
 	// Bound once, so that a receive allocates nothing.
 	readable, receive func(fd uintptr) bool
@@ -34,7 +35,7 @@ func (r *singleReceive) init(p *portable) {
 
 // wait waits until the socket is readable.
 func (r *singleReceive) wait(b *Batch) error {
-	r.batch = b
+	r.batch, r.asked = b, false
 	return closed(r.socket.raw.Read(r.readable))
 }
 
@@ -42,7 +43,13 @@ func (r *singleReceive) wait(b *Batch) error {
 // recv(2) would not do: Linux forgets a pending error that it reported
 // to a peek, BSD keeps it for ever, and BSD lets a peek of no bytes succeed
 // on an empty socket (soreceive_generic).
+//
+// After a wait the poller's word is enough: were it ever wrong, the read would wait.
 func (r *singleReceive) poll(fd uintptr) bool {
+	if r.asked {
+		return true
+	}
+	r.asked = true
 	r.polled[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
 	for {
 		n, err := unix.Poll(r.polled[:], 0)
@@ -116,7 +123,7 @@ func (p *portable) sender(from unix.Sockaddr) (netip.AddrPort, *Name) {
 	return netip.AddrPort{}, nil
 }
 
-// An attempt is one sendmsg.
+// An attempt is one sendto or sendmsg.
 type attempt struct {
 	payload, oob []byte
 	to           syscall.Sockaddr
@@ -124,11 +131,16 @@ type attempt struct {
 	try          func(fd uintptr) // bound once, so that a send allocates nothing
 }
 
-func (a *attempt) init() { a.try = a.sendmsg }
+func (a *attempt) init() { a.try = a.send }
 
-func (a *attempt) sendmsg(fd uintptr) {
+func (a *attempt) send(fd uintptr) {
+	const flags = unix.MSG_DONTWAIT | unix.MSG_NOSIGNAL
 	for {
-		_, a.err = syscall.SendmsgN(int(fd), a.payload, a.oob, a.to, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+		if len(a.oob) == 0 { // the kernel has less to copy
+			a.err = syscall.Sendto(int(fd), a.payload, flags, a.to)
+		} else {
+			_, a.err = syscall.SendmsgN(int(fd), a.payload, a.oob, a.to, flags)
+		}
 		if a.err != unix.EINTR {
 			return
 		}
@@ -161,7 +173,7 @@ func (p *portable) transmit(t *transmission, d *Outgoing) error {
 		return closed(err)
 	}
 	if a.err != nil {
-		return os.NewSyscallError("sendmsg", a.err)
+		return os.NewSyscallError("send", a.err)
 	}
 	return nil
 }

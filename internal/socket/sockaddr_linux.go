@@ -75,7 +75,7 @@ func (s *sockaddr) decode(size uint32, z *zones) (netip.AddrPort, *Name) {
 	if size < 2 {
 		return netip.AddrPort{}, nil // an unnamed sender
 	}
-	name := s.bytes()[:min(int(size), len(s.bytes()))]
+	name := s.bytes()[:min(size, uint32(len(s.bytes())))]
 	switch binary.NativeEndian.Uint16(name) {
 	case unix.AF_INET:
 		sa := (*unix.RawSockaddrInet4)(unsafe.Pointer(s))

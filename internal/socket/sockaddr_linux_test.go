@@ -86,7 +86,7 @@ func TestNameRoundTrip(t *testing.T) {
 		&net.UnixAddr{Name: "/tmp/socket", Net: "unixgram"},
 		&net.UnixAddr{Name: "@abstract", Net: "unixgram"},
 		&net.UnixAddr{Name: "@with\x00zeros\x00", Net: "unixgram"},
-		&net.UnixAddr{Name: strings.Repeat("x", 107), Net: "unixgram"},
+		&net.UnixAddr{Name: strings.Repeat("x", 108), Net: "unixgram"},
 		RawAddr{append(binary.NativeEndian.AppendUint16(nil, unix.AF_NETLINK), make([]byte, 10)...)},
 	} {
 		var sa sockaddr
@@ -101,7 +101,7 @@ func TestNameRoundTrip(t *testing.T) {
 		}
 	}
 	for addr, want := range map[net.Addr]error{
-		&net.UnixAddr{Name: strings.Repeat("x", 108)}: unix.EINVAL,
+		&net.UnixAddr{Name: strings.Repeat("x", 109)}: unix.EINVAL,
 		&net.TCPAddr{}: unix.EAFNOSUPPORT,
 	} {
 		if _, err := new(sockaddr).encodeName(&Name{addr}); !errors.Is(err, want) {

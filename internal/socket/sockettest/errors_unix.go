@@ -4,7 +4,7 @@ package sockettest
 
 import "syscall"
 
-// What systems call the same.
+// Errors that Windows numbers otherwise.
 const (
 	messageSize = syscall.EMSGSIZE
 	refused     = syscall.ECONNREFUSED

@@ -2,7 +2,7 @@ package sockettest
 
 import "golang.org/x/sys/windows"
 
-// What systems call the same.
+// Errors that Windows numbers otherwise.
 const (
 	messageSize = windows.WSAEMSGSIZE
 	refused     = windows.WSAECONNRESET

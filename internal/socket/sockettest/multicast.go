@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"syscall"
 
 	"example.com/datagram/internal/socket"
@@ -24,6 +25,32 @@ func (s *suite) loopbackInterface() *net.Interface {
 	return nil
 }
 
+// multicastInterface returns an interface that carries a group. Linux gives
+// the loopback interface no route for groups of IPv6; those of the suite are interface-local
+// (RFC 4291 section 2.7), so that nothing leaves another one either.
+func (s *suite) multicastInterface(group netip.Addr) *net.Interface {
+	s.Helper()
+	interfaces, err := net.Interfaces()
+	if err != nil {
+		s.Fatal(err)
+	}
+	const usable = net.FlagUp | net.FlagMulticast
+	for _, ifi := range interfaces {
+		if group.Is6() && ifi.Flags&usable == usable && ifi.Flags&net.FlagLoopback == 0 && hasIPv6(ifi) {
+			return &ifi
+		}
+	}
+	return s.loopbackInterface()
+}
+
+func hasIPv6(ifi net.Interface) bool {
+	addrs, _ := ifi.Addrs()
+	return slices.ContainsFunc(addrs, func(addr net.Addr) bool {
+		prefix, err := netip.ParsePrefix(addr.String())
+		return err == nil && prefix.Addr().Is6()
+	})
+}
+
 var groups = []struct{ network, group string }{
 	{"udp4", "239.255.77.77"},
 	{"udp6", "ff01::7777"},
@@ -31,11 +58,11 @@ var groups = []struct{ network, group string }{
 }
 
 func testMulticast(s *suite) {
-	lo := s.loopbackInterface()
 	for _, test := range groups {
+		ifi := s.multicastInterface(netip.MustParseAddr(test.group))
 		receiver := s.listen(test.network, ":0", on(socket.ReceiveLocal)...)
-		sender := s.listen(test.network, ":0", socket.Setting{Option: socket.MulticastInterface, Value: lo.Index})
-		m := socket.Membership{Group: netip.MustParseAddr(test.group), Interface: lo}
+		sender := s.listen(test.network, ":0", socket.Setting{Option: socket.MulticastInterface, Value: ifi.Index})
+		m := socket.Membership{Group: netip.MustParseAddr(test.group), Interface: ifi}
 		group, self := receiver.port(test.group), receiver.port("127.0.0.1")
 		if test.network == "udp6" {
 			self = receiver.port("::1")
@@ -44,8 +71,7 @@ func testMulticast(s *suite) {
 			s.Fatalf("join %v: %v", m.Group, err)
 		}
 		if _, err := sender.try(to(group, []byte("everybody"))); errors.Is(err, unreachable) {
-			// Linux gives the loopback interface no route for groups of IPv6.
-			s.Logf("no route for %v over %s", m.Group, lo.Name)
+			s.Logf("no route for %v over %s", m.Group, ifi.Name)
 			continue
 		} else if err != nil {
 			s.Fatal(err)

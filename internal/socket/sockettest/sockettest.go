@@ -82,8 +82,8 @@ func Test(t *testing.T, f Factory) {
 				t.Skip(reason)
 			}
 			before := runtime.NumGoroutine()
+			t.Cleanup(func() { checkGoroutines(t, before) }) // after all sockets are closed
 			tests[name](&suite{T: t, Factory: f})
-			t.Cleanup(func() { checkGoroutines(t, before) })
 		})
 	}
 }

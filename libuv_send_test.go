@@ -1,0 +1,253 @@
+package datagram_test
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"runtime"
+	"strconv"
+	"syscall"
+	"testing"
+
+	"example.com/datagram"
+)
+
+// deadAddr returns an address of this host that nobody listens on.
+func deadAddr(t *testing.T, address string) netip.AddrPort {
+	t.Helper()
+	c := boundConn(t, "udp", address)
+	defer c.Close()
+	return c.LocalAddr()
+}
+
+// R9.
+func TestLibuvDatagramTooBig(t *testing.T) {
+	c := lazyConn(t)
+	completed := make(chan error, 2)
+	err := c.SendFunc(t.Context(), datagram.To(netip.AddrPortFrom(loopback4, 9), make([]byte, 65536)),
+		func(err error) { completed <- err })
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkErrno(t, awaitValue(t, completed, "the completion"), syscall.EMSGSIZE)
+	if err := c.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if len(completed) != 0 {
+		t.Error("it was completed twice")
+	}
+}
+
+// R34.
+func TestLibuvSendAndReceive(t *testing.T) {
+	server, client := boundConn(t, "udp4", "127.0.0.1:0"), lazyConn(t)
+	completions := make(chan error, 2)
+	answers := make(chan (<-chan datagram.Datagram), 1)
+	err := client.SendFunc(t.Context(), datagram.To(server.LocalAddr(), []byte("PING")), func(err error) {
+		answers <- client.Recv()
+		completions <- err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ping := awaitPayload(t, server, "PING")
+	if err := server.StopRecv(); err != nil {
+		t.Error(err)
+	}
+	if err := server.SendFunc(t.Context(), ping.Reply([]byte("PONG")), func(err error) { completions <- err }); err != nil {
+		t.Fatal(err)
+	}
+	pong := awaitValue(t, awaitValue(t, answers, "PING to be sent"), "PONG")
+	if string(pong.Payload) != "PONG" || pong.Partial || pong.Addr != server.LocalAddr() {
+		t.Errorf("received %q from %v, partial %v", pong.Payload, pong.Addr, pong.Partial)
+	}
+	for range 2 {
+		if err := awaitValue(t, completions, "a completion"); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, c := range []*datagram.Conn{server, client} {
+		if s := c.Stats(); s.Sent != 1 || s.Received != 1 || c.SendQueueSize() != 0 || c.SendQueueCount() != 0 {
+			t.Errorf("sent %d, received %d, queued %d", s.Sent, s.Received, c.SendQueueCount())
+		}
+	}
+}
+
+// R35.
+func TestLibuvNoBuffers(t *testing.T) {
+	c := lazyConn(t)
+	to := datagram.To(netip.AddrPortFrom(loopback4, 9), nil)
+	checkErrno(t, c.SendBuffers(t.Context(), to, nil, nil), syscall.EINVAL)
+	_, err := c.TrySendBuffers(to, nil)
+	checkErrno(t, err, syscall.EINVAL)
+}
+
+// R37.
+func TestLibuvSendImmediate(t *testing.T) {
+	server, client := boundConn(t, "udp4", "127.0.0.1:0"), lazyConn(t)
+	completions := make(chan error, 2)
+	for _, word := range []string{"PING", "PANG"} {
+		err := client.SendFunc(t.Context(), datagram.To(server.LocalAddr(), []byte(word)), func(err error) { completions <- err })
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, word := range []string{"PING", "PANG"} {
+		awaitPayload(t, server, word)
+		if err := awaitValue(t, completions, "a completion"); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// R38, and that nothing of it stays without an account.
+func TestLibuvSendUnreachable(t *testing.T) {
+	dead := deadAddr(t, "127.0.0.1:0")
+	for _, test := range []struct {
+		name      string
+		opts      []datagram.Option
+		connected bool
+	}{
+		{"plain", nil, false},
+		{"connected", nil, true},
+		{"network errors", []datagram.Option{datagram.WithNetworkErrors()}, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if test.opts != nil && runtime.GOOS != "linux" {
+				skip(t, "network errors are for Linux")
+			}
+			reported := make(chan error, 16)
+			opts := append(test.opts, datagram.WithErrorHandler(func(err error) { reported <- err }))
+			c := boundConn(t, "udp4", "127.0.0.1:0", opts...)
+			to := dead
+			if test.connected {
+				if err := c.Connect(dead); err != nil {
+					t.Fatal(err)
+				}
+				to = netip.AddrPort{}
+			}
+			c.Recv()
+			for range 2 {
+				completed := make(chan error, 1)
+				if err := c.SendFunc(t.Context(), datagram.To(to, []byte("PING")), func(err error) { completed <- err }); err != nil {
+					t.Fatal(err)
+				}
+				// Only a connected handle's own peer can fail its sends.
+				err := awaitValue(t, completed, "a completion")
+				if err != nil && !(test.connected && errors.Is(err, syscall.ECONNREFUSED)) {
+					t.Error(err)
+				}
+			}
+			if test.name != "plain" && c.Stats().SendErrors == 0 {
+				if err := awaitValue(t, reported, "the refusal"); !errors.Is(err, syscall.ECONNREFUSED) {
+					t.Errorf("reported was %v", err)
+				}
+			}
+			// Receiving has gone on.
+			if test.connected {
+				if err := c.Disconnect(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			mustSend(t, lazyConn(t), datagram.To(c.LocalAddr(), []byte("alive")))
+			awaitPayload(t, c, "alive")
+			if test.name == "plain" && len(reported) != 0 {
+				t.Errorf("reported was %v, which the system does not tell", <-reported)
+			}
+			if s := c.Stats(); s.Accepted != 2 || s.Sent+s.SendErrors != 2 || s.Queued != 0 {
+				t.Errorf("accepted %d, sent %d, failed %d, queued %d", s.Accepted, s.Sent, s.SendErrors, s.Queued)
+			}
+		})
+	}
+}
+
+// R39.
+func TestLibuvQueueToDeadPort(t *testing.T) {
+	for _, opts := range [][]datagram.Option{nil, {datagram.WithNetworkErrors()}} {
+		if opts != nil && runtime.GOOS != "linux" {
+			skip(t, "network errors are for Linux")
+		}
+		c := lazyConn(t, opts...)
+		if err := c.Connect(deadAddr(t, "127.0.0.1:0")); err != nil {
+			t.Fatal(err)
+		}
+		completions := make(chan error, 12)
+		for range 6 {
+			if err := c.SendFunc(t.Context(), datagram.Datagram{Payload: []byte("x")}, func(err error) { completions <- err }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 6 {
+			if err := awaitValue(t, completions, "a completion"); err != nil && !errors.Is(err, syscall.ECONNREFUSED) {
+				t.Error(err)
+			}
+		}
+		if err := c.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if len(completions) != 0 || c.SendQueueSize() != 0 {
+			t.Errorf("%d completions more than datagrams, %d bytes queued", len(completions), c.SendQueueSize())
+		}
+	}
+}
+
+// R40.
+func TestLibuvTrySend(t *testing.T) {
+	server, client := boundConn(t, "udp4", "127.0.0.1:0"), lazyConn(t)
+	to := server.LocalAddr()
+	server.Recv()
+	_, err := client.TrySendBuffers(datagram.To(to, nil), nil)
+	checkErrno(t, err, syscall.EINVAL)
+	_, err = client.TrySend(datagram.To(to, make([]byte, 64<<10)))
+	checkErrno(t, err, syscall.EMSGSIZE)
+	hello := datagram.To(to, []byte("HELO"))
+	if n, err := client.TrySendBatch([]datagram.Datagram{hello, hello}); n != 2 || err != nil {
+		t.Errorf("sent %d, %v", n, err)
+	}
+	for range 2 {
+		awaitPayload(t, server, "HELO")
+	}
+	if err := server.StopRecv(); err != nil {
+		t.Error(err)
+	}
+	if server.Active() || client.Active() {
+		t.Error("something is active")
+	}
+	server.Recv()
+	mustSend(t, client, datagram.To(to, []byte("EXIT")))
+	awaitPayload(t, server, "EXIT")
+	if s := server.Stats(); s.Received != 3 || client.SendQueueSize() != 0 {
+		t.Errorf("received %d, queued %d bytes", s.Received, client.SendQueueSize())
+	}
+}
+
+// R48. The memory is never touched, and so never becomes real.
+func TestLibuvHugePayloads(t *testing.T) {
+	if strconv.IntSize < 64 {
+		t.Skip("more than 2 GiB do not fit the address space")
+	}
+	half := make([]byte, 1<<30)
+	c := lazyConn(t)
+	to := netip.AddrPortFrom(loopback4, 9)
+	completed := make(chan error, 1)
+	for name, bufs := range map[string]net.Buffers{"one": {half}, "two": {half, half}} {
+		_, err := c.TrySendBuffers(datagram.To(to, nil), bufs)
+		if !errors.Is(err, syscall.EMSGSIZE) {
+			t.Errorf("TrySendBuffers of %s: %v", name, err)
+		}
+		if err := c.SendBuffers(t.Context(), datagram.To(to, nil), bufs, func(err error) { completed <- err }); err != nil {
+			t.Fatal(err)
+		}
+		checkErrno(t, awaitValue(t, completed, "the completion"), syscall.EMSGSIZE)
+	}
+	n, err := c.TrySendBatch([]datagram.Datagram{datagram.To(to, half)})
+	checkErrno(t, err, syscall.EMSGSIZE)
+	if n != 0 || c.SendQueueSize() != 0 {
+		t.Errorf("sent %d, queued %d bytes", n, c.SendQueueSize())
+	}
+	var after runtime.MemStats
+	runtime.ReadMemStats(&after)
+	if after.HeapAlloc > 3<<29 {
+		t.Errorf("%d MiB are in use, of which 1024 are the test's", after.HeapAlloc>>20)
+	}
+}
