@@ -420,7 +420,7 @@ func (c *Conn) Active() bool {
 // for system calls in flight, but not for readers, handlers and completion functions,
 // and may be called from any of them. What is queued is completed with
 // [net.ErrClosed], in order, and what waits in the channel stays readable.
-// Closing again is net.ErrClosed. It is uv_close.
+// What waits in the system's receive buffer is lost. Closing again is net.ErrClosed. It is uv_close.
 func (c *Conn) Close() error {
 	if c.closed.Swap(true) {
 		return c.opError("close", nil, net.ErrClosed)
@@ -443,8 +443,13 @@ func (c *Conn) Close() error {
 // Shutdown stops accepting datagrams to send, waits until those accepted have been sent and
 // their completion functions have returned, closes the handle and waits for
 // [Conn.Done]. When ctx ends first it closes at once and returns ctx's error.
+// Then functions of the program may still be running: see Done.
 // Called from inside a handler or completion function of the
-// handle it waits for itself. Meanwhile receiving goes on.
+// handle it waits for itself.
+//
+// Receiving goes on meanwhile, but what handlers send is refused with
+// [net.ErrClosed]: a server that wants to answer what it has received stops
+// receiving first.
 func (c *Conn) Shutdown(ctx context.Context) error {
 	if ctx == nil {
 		return c.opError("shutdown", nil, syscall.EINVAL)

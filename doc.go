@@ -30,12 +30,13 @@
 // goes on with a new channel. [Conn.Serve] calls a function for each datagram
 // instead, on the calling goroutine, which saves the way through the channel.
 //
-// Received payloads are lent. [Datagram.Payload] is valid until
+// Received payloads are lent. The payload of a [Datagram] is valid until
 // [Datagram.Release], which lets later datagrams use the memory. Release is
-// optional: a datagram that is never released stays valid and becomes garbage.
-// Several datagrams may share one piece of memory, all of which is kept while
-// one of them is; [Datagram.Clone] makes a copy to keep for long. Copies of a
-// Datagram share its payload, and releasing one of them releases all.
+// optional: a datagram that is never released stays valid, and in the end
+// becomes garbage. Several datagrams may share one piece of memory, all of which
+// is kept while one of them is; [Datagram.Clone] makes a copy to keep for long.
+// Copies of a Datagram value share its payload, and releasing one of them
+// releases all.
 //
 // # Sending
 //
@@ -48,15 +49,15 @@
 //     datagram. [Conn.SendBuffers] gathers one datagram from several pieces.
 //   - [Conn.TryQueue] is Send without the waiting: [ErrQueueFull] when there is
 //     no room. It is for those who would rather drop a datagram than stop.
-//   - [Conn.TrySend] passes the queue by. The system is asked before it
-//     returns, so it has the lowest latency and the highest cost. It fails with
-//     [ErrWouldBlock] rather than wait or overtake the queue.
+//   - [Conn.TrySend] passes the queue by: it asks the system before it returns,
+//     which has the lowest latency and costs a system call for each datagram.
+//     It fails with [ErrWouldBlock] rather than wait or overtake the queue.
 //     [Conn.TrySendBatch] does that for several datagrams.
 //
 // That a datagram was sent means that the system took it. UDP promises nothing
-// about its arrival. Where no completion function was given, what the system
-// refuses goes to the function of [WithErrorHandler] and is counted in
-// [Stats].SendErrors.
+// about its arrival. What the system refuses is counted in [Stats].SendErrors
+// and told to the completion function, or to the function of [WithErrorHandler]
+// if there is none.
 //
 // # Back pressure, and where datagrams are dropped
 //
@@ -87,16 +88,19 @@
 // [Conn.Done] is closed when none of them runs any more, nor any goroutine of
 // the handle. After Close methods fail with [net.ErrClosed].
 //
-// Errors are *[net.OpError]. Use [errors.Is] to compare what they wrap with the
-// system's errno, [net.ErrClosed] or [errors.ErrUnsupported].
+// # Errors
+//
+// Errors are [*net.OpError]. Use [errors.Is] to compare what they wrap with the
+// system's errno, [net.ErrClosed] or [errors.ErrUnsupported]. [ErrQueueFull],
+// [ErrWouldBlock] and the errors of contexts come as they are.
 //
 // # Batches and offloads
 //
 // Where the system can, a handle receives and sends several datagrams in one
 // system call, lets the system cut a run of datagrams to one destination from
 // one buffer (GSO), and takes what the system has coalesced of one sender's
-// (GRO). None of it shows: the program sees single datagrams, in order. Nothing
-// waits for a batch to fill. [Conn.Capabilities] tells what is in use and why
+// (GRO). None of it shows: the program sees single datagrams, and those to one
+// destination keep their order. Nothing waits for a batch to fill. [Conn.Capabilities] tells what is in use and why
 // the rest is not, [Stats].SendCalls and ReceiveCalls what it saves.
 // [WithOffload] and [Conn.SetSegmentation] turn it off, and so does the
 // environment variable DATAGRAM_OFFLOAD with the values none, batch, nogso and
@@ -123,13 +127,13 @@
 //   - uv_handle_get_data, uv_handle_set_data: [Conn.Data], [Conn.SetData],
 //     [WithData]. The handle's type is its Go type. Example: Conn.Data.
 //   - uv_udp_get_send_queue_size, uv_udp_get_send_queue_count:
-//     [Conn.SendQueueSize], [Conn.SendQueueCount]. Example: Conn.Flush.
+//     [Conn.SendQueueSize], [Conn.SendQueueCount]. Examples: WithSendQueue, Conn.Flush.
 //   - uv_udp_open: [Open]. Example: Open.
 //   - uv_udp_bind: [Conn.Bind], [Listen]. UV_UDP_IPV6ONLY, UV_UDP_REUSEADDR and
 //     UV_UDP_REUSEPORT: [WithIPv6Only], [WithReuseAddr], [WithReusePort].
 //     Example: Conn.Bind.
-//   - uv_udp_connect: [Conn.Connect], [Conn.Disconnect], [Dial]. Example:
-//     Conn.Connect.
+//   - uv_udp_connect: [Conn.Connect], [Conn.Disconnect], [Dial]. Examples:
+//     Conn.Connect, Dial.
 //   - uv_udp_getsockname, uv_udp_getpeername: [Conn.LocalAddr],
 //     [Conn.RemoteAddr]. Example: Dial.
 //   - uv_udp_set_membership: [Conn.JoinGroup], [Conn.LeaveGroup], with
@@ -153,7 +157,7 @@
 //   - UV_UDP_PARTIAL: [Datagram].Partial. Example: WithMaxDatagramSize.
 //   - UV_UDP_RECVMMSG, uv_udp_using_recvmmsg: automatic, see
 //     [Conn.Capabilities]. UV_UDP_MMSG_CHUNK, UV_UDP_MMSG_FREE:
-//     [Datagram.Release]. Example: Conn.Stats.
+//     [Datagram.Release]. Examples: WithOffload, Datagram.Clone.
 //   - UV_UDP_LINUX_RECVERR: [WithNetworkErrors]. Example: NetworkError.
 //   - uv_close, uv_is_closing: [Conn.Close], [Conn.Shutdown], [Conn.Done].
 //     uv_is_active: [Conn.Active]. Examples: Conn.Shutdown, Conn.Done.

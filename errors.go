@@ -11,7 +11,7 @@ import (
 )
 
 // ErrQueueFull is what [Conn.TryQueue] returns when the send queue has no
-// room. It is returned as it is, never wrapped.
+// room, be it only that the handle's worker had no time yet. It is returned as it is, never wrapped.
 var ErrQueueFull = errors.New("datagram: send queue full")
 
 // ErrWouldBlock is what [Conn.TrySend] returns when the system has no room for

@@ -246,3 +246,19 @@ func ExampleConn_Stats() {
 	// accepted 3 = 3 sent + 0 failed + 0 queued
 	// dropped by the system 0
 }
+
+// Capabilities tell what a handle uses of what the system offers.
+func ExampleWithOffload() {
+	conn, err := datagram.Listen(context.Background(), "udp", "127.0.0.1:0", datagram.WithOffload(datagram.OffloadNone))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer conn.Close()
+
+	c := conn.Capabilities()
+	fmt.Println("several datagrams in a system call:", c.Batch.Active)
+	fmt.Println("segmentation and coalescing:", c.GSO.Active, c.GRO.Active)
+	// Output:
+	// several datagrams in a system call: false
+	// segmentation and coalescing: false false
+}

@@ -62,12 +62,20 @@ func ExampleWithSendQueue() {
 	defer conn.Close()
 	ours.Close()
 
+	d := datagram.Datagram{Payload: make([]byte, 1000)}
 	for err == nil {
-		err = conn.TryQueue(datagram.Datagram{Payload: make([]byte, 1000)})
+		_, err = conn.TrySend(d)
 	}
 	fmt.Println(err)
-	fmt.Println(err == datagram.ErrQueueFull)
+
+	err = nil
+	for err == nil {
+		err = conn.TryQueue(d)
+	}
+	fmt.Println(err)
+	fmt.Println(conn.SendQueueCount(), "datagrams,", conn.SendQueueSize(), "bytes")
 	// Output:
+	// datagram: send would block
 	// datagram: send queue full
-	// true
+	// 4 datagrams, 4000 bytes
 }

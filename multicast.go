@@ -44,23 +44,23 @@ func (c *Conn) membership(op string, m socket.Membership, anySource bool) error 
 	if zone := m.Group.Zone(); zone != "" && m.Interface == nil {
 		ifi, err := net.InterfaceByName(zone)
 		if err != nil {
-			return c.addrError(op, netip.AddrPortFrom(m.Group, 0), err)
+			return c.opError(op, &net.IPAddr{IP: m.Group.AsSlice(), Zone: zone}, err)
 		}
 		m.Interface = ifi
 	}
 	m.Group, m.Source = m.Group.Unmap().WithZone(""), m.Source.Unmap().WithZone("")
-	addr := netip.AddrPortFrom(m.Group, 0)
+	addr := &net.IPAddr{IP: m.Group.AsSlice()}
 	if !m.Group.IsMulticast() || !anySource && m.Source.BitLen() != m.Group.BitLen() {
-		return c.addrError(op, addr, syscall.EINVAL)
+		return c.opError(op, addr, syscall.EINVAL)
 	}
 	if c.closed.Load() {
-		return c.addrError(op, addr, net.ErrClosed)
+		return c.opError(op, addr, net.ErrClosed)
 	}
 	s, err := c.ensure(m.Group.Is4())
 	if err != nil {
 		return err
 	}
-	return c.addrError(op, addr, s.Membership(m))
+	return c.opError(op, addr, s.Membership(m))
 }
 
 // SetMulticastLoopback says whether datagrams that the handle sends to groups

@@ -8,7 +8,7 @@ import "time"
 // them while it sends those before.
 type pace struct {
 	lone int       // how many times in a row one datagram was all there was to send
-	last time.Time // when the caller last sent one itself
+	last time.Time // when the caller last sent by itself
 }
 
 const (
@@ -19,25 +19,25 @@ const (
 	quick = 2 * time.Microsecond
 )
 
-// isSlow says whether the caller should send by itself.
-func (p *pace) isSlow() bool {
-	if p.lone < slowAfter {
+// isSlow says whether the caller should send by itself. A handler should,
+// which has only one datagram to answer.
+func (p *pace) isSlow(handling bool) bool {
+	if !handling && p.lone < slowAfter {
 		return false
 	}
-	if !p.last.IsZero() && time.Since(p.last) < quick {
-		*p = pace{}
+	if time.Since(p.last) < quick {
+		p.lone = 0
 		return false
 	}
 	return true
 }
 
+// sent tells that the caller has sent by itself.
+func (p *pace) sent() { p.last = time.Now() }
+
 // drained tells how many datagrams there were to send.
 func (p *pace) drained(n uint64) {
-	if n > 1 {
-		*p = pace{}
-		return
-	}
-	if p.lone++; p.lone >= slowAfter {
-		p.last = time.Now()
+	if p.lone++; n > 1 {
+		p.lone = 0
 	}
 }

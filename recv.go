@@ -380,6 +380,11 @@ func (r *receiver) next() (Datagram, bool) {
 	}
 }
 
+// hasMore reports whether next has more to return. mu must be held.
+func (r *receiver) hasMore() bool {
+	return len(r.pending) > 0 || r.intake.message < len(r.intake.batch.Messages)
+}
+
 // isStale says whether a datagram has waited for too long.
 func (r *receiver) isStale(d *Datagram) bool {
 	limit := r.conn.config.maxAge

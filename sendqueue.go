@@ -155,11 +155,11 @@ type sender struct {
 	refusing bool
 	closed   bool
 	draining bool
-	// held says that a batch of received datagrams is being handled. The worker is
-	// not started then, since the queue is drained at the end of the batch.
-	held  bool
-	guard guard
-	pace  pace
+	// handling says that Serve's handler has one datagram to handle, held that it has
+	// more: the worker is not started then, since the queue is drained after them.
+	handling, held bool
+	guard          guard
+	pace           pace
 	// waiting was accepted and is not in the hands of the drainer, answered was
 	// answered for and is to be reported.
 	waiting   queue.List
@@ -217,11 +217,12 @@ func (s *sender) enqueue(ctx context.Context, sock *openSocket, d *Datagram, buf
 	case s.held:
 		s.guard.arm(s)
 	case s.draining:
-	case done == nil && s.pace.isSlow():
+	case done == nil && s.pace.isSlow(s.handling):
 		s.draining = true
 		s.mu.Unlock()
 		s.drain(sock, false)
-		return nil
+		s.mu.Lock()
+		s.pace.sent()
 	default:
 		s.startWorker()
 	}
@@ -504,19 +505,19 @@ func (s *sender) active() bool {
 	return s.count > 0 || s.reporting || !s.answered.Empty()
 }
 
-// hold tells that a batch of received datagrams is being handled, after which unhold is
-// called on the same goroutine.
-func (s *sender) hold() {
+// hold tells that a batch of received datagrams is being handled, of one or of
+// more, after which unhold is called on the same goroutine.
+func (s *sender) hold(more bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.held = true
+	s.handling, s.held = !more, more
 	s.guard.batch++
 }
 
 // unhold sends what was queued since hold.
 func (s *sender) unhold() {
 	s.mu.Lock()
-	s.held = false
+	s.handling, s.held = false, false
 	drain := !s.draining && !s.waiting.Empty()
 	s.draining = s.draining || drain
 	s.mu.Unlock()

@@ -118,7 +118,7 @@ func (r *receiver) serveBatch(session uint64, handle func(Datagram)) bool {
 		r.ledger.serve(&d)
 		if !held {
 			held = true
-			send.hold()
+			send.hold(r.hasMore())
 		}
 		r.handle(handle, d)
 	}

@@ -1,6 +1,11 @@
 package datagram
 
-import "example.com/datagram/internal/socket"
+import (
+	"fmt"
+	"strings"
+
+	"example.com/datagram/internal/socket"
+)
 
 // Stats counts what became of every datagram of a handle. Counters never
 // fall, and every snapshot adds up:
@@ -28,8 +33,9 @@ type Stats struct {
 	Held uint64
 	// KernelDrops counts datagrams lost in the socket's receive buffer, as
 	// Linux counts them: with those whose checksum was wrong, and a
-	// coalesced packet as one, so that it is a lower bound if the sender's host
-	// is this one and segments. It is 0 where the system does not tell.
+	// coalesced packet as one: where the sender's host is this one and segments,
+	// it is a lower bound, and exact with [OffloadBatch] on either side. It is 0 where the
+	// system does not tell. What Close finds in the receive buffer is not counted.
 	KernelDrops uint64
 	// PolicyDrops counts what the overflow policy dropped and, after Connect, what others
 	// than the peer had sent. StaleDrops counts what had waited
@@ -40,6 +46,27 @@ type Stats struct {
 	ReceiveErrors, Retries uint64
 	// SendCalls and ReceiveCalls count system calls that moved datagrams.
 	SendCalls, ReceiveCalls uint64
+}
+
+// String returns the counters as lines of a table.
+func (s Stats) String() string {
+	var b strings.Builder
+	row := func(name string, pairs ...any) {
+		fmt.Fprintf(&b, "%-10s", name)
+		for i := 0; i < len(pairs); i += 2 {
+			fmt.Fprintf(&b, " %v %v", pairs[i+1], pairs[i])
+			if i+2 < len(pairs) {
+				b.WriteByte(',')
+			}
+		}
+		b.WriteByte('\n')
+	}
+	row("accepted", "datagrams", s.Accepted, "queued", s.Queued)
+	row("sent", "datagrams", s.Sent, "bytes", s.SentBytes, "failed", s.SendErrors, "calls", s.SendCalls, "retries", s.Retries)
+	row("received", "datagrams", s.Received, "bytes", s.ReceivedBytes, "errors", s.ReceiveErrors, "calls", s.ReceiveCalls)
+	row("delivered", "datagrams", s.Delivered, "truncated", s.Truncated, "held", s.Held)
+	row("dropped", "by the kernel", s.KernelDrops, "by policy", s.PolicyDrops, "stale", s.StaleDrops, "by Close", s.CloseDrops)
+	return strings.TrimSuffix(b.String(), "\n")
 }
 
 // Stats returns the counters.

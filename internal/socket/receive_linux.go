@@ -78,7 +78,8 @@ type receiving struct {
 	socket *system
 	batch  *Batch
 	read   func(fd uintptr) bool // bound once, so that a receive allocates nothing
-	want   int                   // slots to offer: doubled when all were filled
+	want   int                   // slots to offer
+	waited bool                  // nothing was there at first
 	n      int
 	errno  syscall.Errno
 	errors NetworkErrors
@@ -92,7 +93,7 @@ func (s *system) Receive(b *Batch) error {
 	r := &s.receiving
 	r.batch = b
 	b.Messages, b.ControlErrors = nil, 0
-	r.errors = nil
+	r.errors, r.waited = nil, false
 	if err := s.raw.Read(r.read); err != nil {
 		if isNotPollable(err) {
 			return s.pollable()
@@ -116,9 +117,9 @@ func (s *system) Receive(b *Batch) error {
 func (r *receiving) adapt(datagrams int) {
 	switch {
 	case !r.socket.limits.Batch || r.socket.unbatched.Load():
-	case datagrams > maxDatagrams || r.n <= r.want/4:
+	case datagrams > maxDatagrams, r.waited && r.n <= r.want/2:
 		r.want = max(r.want/2, 1)
-	case r.n == r.want && datagrams <= maxDatagrams/2:
+	case r.n == r.want && !r.waited && datagrams <= maxDatagrams/2:
 		r.want = min(2*r.want, maxSlots)
 	}
 }
@@ -147,6 +148,7 @@ func (r *receiving) recvmmsg(fd uintptr) bool {
 				return true
 			}
 			r.batch.Free()
+			r.waited = true
 			return false
 		case 0:
 		default:
@@ -161,7 +163,7 @@ func (r *receiving) recvmmsg(fd uintptr) bool {
 // have lost O_NONBLOCK.
 func (r *receiving) call(fd uintptr, s *slots) (int, syscall.Errno) {
 	flags := uintptr(r.socket.receiveFlags())
-	if r.socket.unbatched.Load() {
+	if r.want == 1 {
 		n, _, errno := unix.Syscall(unix.SYS_RECVMSG, fd, uintptr(unsafe.Pointer(&s.headers[0].header)), flags)
 		s.headers[0].size = uint32(n)
 		return 1, errno
