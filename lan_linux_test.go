@@ -88,7 +88,7 @@ func dialIn(t *testing.T, n *netns.Namespace, network string, peer netip.AddrPor
 	})
 }
 
-// port returns the address with the port that a handle is bound to.
+// at returns the address with the port that a handle is bound to.
 func at(addr netip.Addr, c *datagram.Conn) netip.AddrPort {
 	return netip.AddrPortFrom(addr, c.LocalAddr().Port())
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"slices"
 	"testing"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -99,4 +100,35 @@ func TestPacketErrors(t *testing.T) {
 	}
 	// The others are as good as before.
 	push(t, c, datagram.ToNet(linkAddr(l.nearEnd, l.farEnd.HardwareAddr), []byte("x")))
+}
+
+// An interface that goes down is an error of its packet sockets, after which they go on.
+func TestPacketInterfaceDown(t *testing.T) {
+	l := newLAN(t)
+	file := newSocket(t, l.near, unix.AF_PACKET, unix.SOCK_DGRAM, 0)
+	onDescriptor(t, file, func(fd int) error {
+		return unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: networkOrder(experimental), Ifindex: l.nearEnd.Index})
+	})
+	failed := make(chan error, 1)
+	c := openFile(t, file, datagram.WithErrorHandler(func(err error) { failed <- err }))
+	received := c.Recv()
+	l.near.IP("link set %s down", l.nearEnd.Name)
+	select {
+	case err := <-failed:
+		if !errors.Is(err, unix.ENETDOWN) {
+			t.Errorf("%v, want ENETDOWN", err)
+		}
+	case <-time.After(netns.Watchdog):
+		t.Fatal("no error")
+	}
+	l.near.IP("link set %s up", l.nearEnd.Name)
+	l.near.AwaitUp(l.nearEnd.Name)
+	l.far.AwaitUp(l.farEnd.Name)
+	far := packetSocket(t, l.far, unix.SOCK_DGRAM, l.farEnd)
+	payload := slices.Repeat([]byte("x"), 46)
+	push(t, far, datagram.ToNet(linkAddr(l.farEnd, l.nearEnd.HardwareAddr), payload))
+	wantNext(t, c, string(payload))
+	if c.Recv() != received || c.Stats().ReceiveErrors == 0 {
+		t.Errorf("receiving did not go on: %v, %+v", c.Err(), c.Stats())
+	}
 }

@@ -110,3 +110,23 @@ func TestZoneUnknown(t *testing.T) {
 		}
 	}
 }
+
+// Link-local addresses of IPv4 have no zone to say where an answer belongs: Reply
+// sends it through the interface that the question came by.
+func TestLinkLocalIPv4(t *testing.T) {
+	l := newTwoLANs(t)
+	near, far := netip.MustParseAddr("169.254.0.1"), netip.MustParseAddr("169.254.0.2")
+	for i := range l.far {
+		l.near.Addresses(l.nearEnd[i], near.String()+"/16")
+		l.far[i].Addresses(l.farEnd[i], far.String()+"/16")
+	}
+	for _, network := range []string{"udp4", "udp"} {
+		server := listenIn(t, l.near, network, ":0")
+		for i := range l.far {
+			client := dialIn(t, l.far[i], "udp4", at(near, server))
+			push(t, client, datagram.To(netip.AddrPort{}, []byte("question")))
+			push(t, server, wantNext(t, server, "question").Reply([]byte("answer")))
+			wantNext(t, client, "answer")
+		}
+	}
+}
