@@ -8,6 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// align is CMSG_ALIGN of cmsg(3).
+func align(n int) int { return unix.CmsgSpace(n) - unix.CmsgSpace(0) }
+
 // parseControl reads the control messages of a received message. A message
 // that is cut off, or whose length is not the one of its type, is ignored.
 func parseControl(b []byte, m *Incoming, z *zones) {

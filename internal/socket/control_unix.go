@@ -16,10 +16,8 @@ import (
 // 208 bytes on 64-bit systems. Each kind is padded to the word.
 const controlSize = 256
 
-// headerSize and align are CMSG_LEN(0) and CMSG_ALIGN of cmsg(3).
+// headerSize is CMSG_LEN(0) of cmsg(3).
 var headerSize = unix.CmsgLen(0)
-
-func align(n int) int { return unix.CmsgSpace(n) - unix.CmsgSpace(0) }
 
 // appendControl appends the control messages that make the kernel send with c.
 // The destination's family decides: the kernel ignores a control message of
