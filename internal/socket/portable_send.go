@@ -7,26 +7,19 @@ import (
 	"time"
 )
 
-// A transmission is what sending one datagram needs. Transmissions are pooled:
-// an idle socket has none.
-type transmission struct {
-	sockaddrs
-	control [controlSize]byte
-	attempt
-}
-
-var transmissions = sync.Pool{New: func() any {
-	t := new(transmission)
-	t.init()
-	return t
+// attempts are pooled: an idle socket has none.
+var attempts = sync.Pool{New: func() any {
+	a := new(attempt)
+	a.init()
+	return a
 }}
 
 // Send makes a system call for each datagram.
 func (p *portable) Send(ds []Outgoing, wait bool) (int, error) {
-	t := transmissions.Get().(*transmission)
-	defer transmissions.Put(t)
+	a := attempts.Get().(*attempt)
+	defer attempts.Put(a)
 	for i := range ds {
-		if err := p.send(t, &ds[i], wait); err != nil {
+		if err := p.send(a, &ds[i], wait); err != nil {
 			return i, err
 		}
 		p.counters.SendCalls.Add(1)
@@ -34,11 +27,11 @@ func (p *portable) Send(ds []Outgoing, wait bool) (int, error) {
 	return len(ds), nil
 }
 
-func (p *portable) send(t *transmission, d *Outgoing, wait bool) error {
+func (p *portable) send(a *attempt, d *Outgoing, wait bool) error {
 	var pause pause
 	for {
 		p.connection.RLock()
-		err := p.transmit(t, d)
+		err := p.transmit(a, d)
 		p.connection.RUnlock()
 		if !wait || !errors.Is(err, syscall.EAGAIN) {
 			return err

@@ -125,6 +125,8 @@ func (p *portable) sender(from unix.Sockaddr) (netip.AddrPort, *Name) {
 
 // An attempt is one sendto or sendmsg.
 type attempt struct {
+	sockaddrs
+	control      [controlSize]byte
 	payload, oob []byte
 	to           syscall.Sockaddr
 	err          error
@@ -148,8 +150,7 @@ func (a *attempt) send(fd uintptr) {
 }
 
 // transmit hands one datagram to the kernel and never waits.
-func (p *portable) transmit(t *transmission, d *Outgoing) error {
-	a := &t.attempt
+func (p *portable) transmit(a *attempt, d *Outgoing) error {
 	a.payload, a.oob, a.to = d.Payload, nil, nil
 	defer func() { a.payload, a.to = nil, nil }()
 
@@ -158,13 +159,13 @@ func (p *portable) transmit(t *transmission, d *Outgoing) error {
 	case d.Name != nil:
 		a.to, err = encodeName(d.Name)
 	case d.Addr.IsValid() && d.Addr != p.peer:
-		a.to, err = t.encode(d.Addr, p.family, &p.zones)
+		a.to, err = a.encode(d.Addr, p.family, &p.zones)
 	}
 	if err != nil {
 		return err
 	}
 	if d.Control != nil && (len(d.Payload) > 0 || emptyControl) {
-		if a.oob, err = appendControl(t.control[:0], d.Control, p.sendsIPv4(d.Addr), &p.zones); err != nil {
+		if a.oob, err = appendControl(a.control[:0], d.Control, p.sendsIPv4(d.Addr), &p.zones); err != nil {
 			return err
 		}
 	}

@@ -56,7 +56,7 @@ func (*attempt) init() {}
 
 // transmit hands one datagram to the system. It lasts as long as that takes:
 // there is no sending without waiting.
-func (p *portable) transmit(_ *transmission, d *Outgoing) error {
+func (p *portable) transmit(_ *attempt, d *Outgoing) error {
 	if d.Name != nil || d.Control != nil {
 		return errors.ErrUnsupported
 	}

@@ -9,10 +9,6 @@ import (
 	"syscall"
 )
 
-// emptyControl says that an empty datagram can have control messages.
-// Package syscall would give it a byte to carry them (sendmsgN of syscall_bsd.go).
-const emptyControl = false
-
 // Nobody but Linux tells the MTU of a path.
 const pathMTU4, pathMTU6 = 0, 0
 

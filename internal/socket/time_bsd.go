@@ -18,3 +18,7 @@ func decodeTime(data []byte) time.Time {
 	copy(unsafe.Slice((*byte)(unsafe.Pointer(&value)), len(data)), data)
 	return time.Unix(value.Unix())
 }
+
+// emptyControl says that an empty datagram can have control messages.
+// Package syscall would give it a byte to carry them (sendmsgN of syscall_bsd.go).
+const emptyControl = false
