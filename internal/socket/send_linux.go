@@ -260,6 +260,12 @@ func (t *transfer) sendmmsg(fd uintptr) {
 
 func (t *transfer) call(fd uintptr) (int, syscall.Errno) {
 	const flags = unix.MSG_DONTWAIT | unix.MSG_NOSIGNAL
+	if h := &t.headers[0].header; t.n == 1 && h.Iovlen == 1 && h.Control == nil {
+		// The kernel has less to copy.
+		_, _, errno := unix.Syscall6(unix.SYS_SENDTO, fd, uintptr(unsafe.Pointer(h.Iov.Base)), uintptr(h.Iov.Len),
+			flags, uintptr(unsafe.Pointer(h.Name)), uintptr(h.Namelen))
+		return 1, errno
+	}
 	if t.n == 1 || t.socket.unbatched.Load() {
 		_, _, errno := unix.Syscall(unix.SYS_SENDMSG, fd, uintptr(unsafe.Pointer(&t.headers[0].header)), flags)
 		return 1, errno
