@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -204,12 +205,11 @@ func checkOpError(t *testing.T, err error, want opShape) {
 
 func checkErrorAddr(t *testing.T, err error, field string, got net.Addr, want netip.AddrPort) {
 	t.Helper()
-	if ip, ok := got.(*net.IPAddr); ok && want.Port() == 0 && ip.String() == want.Addr().String() {
-		return // groups have no port
-	}
+	group, isGroup := got.(*net.IPAddr) // which has no port
 	switch {
 	case !want.IsValid() && got != nil:
 		t.Errorf("%v: %s is %v, want none", err, field, got)
+	case isGroup && want.Port() == 0 && group.String() == want.Addr().String():
 	case want.IsValid() && (got == nil || got.String() != want.String()):
 		t.Errorf("%v: %s is %v, want %v", err, field, got, want)
 	}
@@ -264,6 +264,19 @@ func checkUnchanged(t *testing.T, c *datagram.Conn, before connState) {
 	if after := stateOf(c); after != before {
 		t.Errorf("the refused call changed the handle:\n was %+v\n is  %+v", before, after)
 	}
+}
+
+// neverDone returns a completion function for a datagram that is refused. The
+// test fails at its end if it was called, then or later.
+func neverDone(t *testing.T) func(error) {
+	t.Helper()
+	var calls atomic.Int64
+	t.Cleanup(func() {
+		if n := calls.Load(); n > 0 {
+			t.Errorf("done of a refused datagram was called %d times", n)
+		}
+	})
+	return func(error) { calls.Add(1) }
 }
 
 // endedContext returns a context that has ended.

@@ -228,3 +228,33 @@ func TestLibuvReusePort(t *testing.T) {
 		t.Errorf("received %d, of which %d were expected", n, received[first]+received[second])
 	}
 }
+
+// The kernel tells of a refusal in two ways, of which senders and the receiver
+// each may meet either: it is one refusal all the same.
+func TestRefusalIsReportedOnce(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		skip(t, "network errors are for Linux")
+	}
+	dead := deadAddr(t, "127.0.0.1:0")
+	for range 200 { // a receiver that has only just begun is the one that comes late
+		reported := make(chan error, 8)
+		c := boundConn(t, "udp4", "127.0.0.1:0", datagram.WithNetworkErrors(),
+			datagram.WithErrorHandler(func(err error) { reported <- err }))
+		c.Recv()
+		if err := c.Send(t.Context(), datagram.To(dead, []byte("PING"))); err != nil {
+			t.Fatal(err)
+		}
+		err := awaitValue(t, reported, "the refusal")
+		if refusal := (*datagram.NetworkError)(nil); !errors.As(err, &refusal) || refusal.Dst != dead {
+			t.Errorf("reported was %#v", err)
+		}
+		mustSend(t, lazyConn(t), datagram.To(c.LocalAddr(), []byte("after it")))
+		awaitPayload(t, c, "after it")
+		if err := c.Shutdown(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if len(reported) != 0 {
+			t.Fatalf("it was reported again, as %#v", <-reported)
+		}
+	}
+}

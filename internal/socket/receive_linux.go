@@ -152,7 +152,9 @@ func (r *receiving) recvmmsg(fd uintptr) bool {
 			return false
 		case 0:
 		default:
-			r.networkErrors(fd)
+			if !r.networkErrors(fd) && r.socket.isNetworkError(errno) {
+				continue // a send has found and reported it
+			}
 		}
 		r.n, r.errno = n, errno
 		return true
