@@ -102,7 +102,7 @@ func TestSendBuffersAndTrySendAllocateNothing(t *testing.T) {
 // The low-latency way: a handler that answers at once.
 func TestServeAndTrySendAllocateNothing(t *testing.T) {
 	server, client := loopback(t), loopback(t)
-	result := serving(server, background, func(d datagram.Datagram) {
+	result := serving(background, server, func(d datagram.Datagram) {
 		if _, err := server.TrySend(d.Reply(d.Payload)); err != nil {
 			t.Error(err)
 		}

@@ -75,7 +75,7 @@ func TestCloseInsideCallbacks(t *testing.T) {
 		c := loopback(t)
 		s := plainSocket(t, c)
 		closing, proceed := make(chan struct{}), make(chan struct{})
-		result := serving(c, background, func(datagram.Datagram) {
+		result := serving(background, c, func(datagram.Datagram) {
 			expectError(t, "Close", c.Close(), nil)
 			close(closing)
 			<-proceed
@@ -124,7 +124,7 @@ func TestCloseDoesNotWaitForCallbacks(t *testing.T) {
 	var inside sync.WaitGroup
 	inside.Add(2)
 	proceed := make(chan struct{})
-	result := serving(c, background, func(datagram.Datagram) {
+	result := serving(background, c, func(datagram.Datagram) {
 		inside.Done()
 		<-proceed
 	})

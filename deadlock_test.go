@@ -65,7 +65,7 @@ func TestSendFromInsideAHandlerIntoAFullQueue(t *testing.T) {
 	const total = 100
 	handled := 0
 	writeNumbers(t, s, 0, total)
-	result := serving(c, background, func(d datagram.Datagram) {
+	result := serving(background, c, func(d datagram.Datagram) {
 		for range 5 {
 			if err := c.Send(background, d.Reply(d.Payload)); err != nil {
 				t.Error(err)

@@ -186,7 +186,7 @@ func TestShutdownWhileAHandlerRuns(t *testing.T) {
 	s := plainSocket(t, c)
 	peer := unboundSocket(t)
 	inside, proceed := make(chan struct{}), make(chan struct{})
-	result := serving(c, background, func(datagram.Datagram) {
+	result := serving(background, c, func(datagram.Datagram) {
 		if err := c.Send(background, datagram.To(addrOf(peer), []byte("x"))); err != nil {
 			t.Error(err)
 		}

@@ -36,10 +36,14 @@ type family struct {
 }
 
 var families = []family{
-	{"udp4", netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2"),
-		netip.MustParseAddr("233.252.0.1"), netip.MustParseAddr("233.252.0.2")},
-	{"udp6", netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db8::2"),
-		netip.MustParseAddr("ff02::114"), netip.MustParseAddr("ff02::115")},
+	{
+		"udp4", netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2"),
+		netip.MustParseAddr("233.252.0.1"), netip.MustParseAddr("233.252.0.2"),
+	},
+	{
+		"udp6", netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db8::2"),
+		netip.MustParseAddr("ff02::114"), netip.MustParseAddr("ff02::115"),
+	},
 }
 
 // eachFamily runs a test for both families.

@@ -10,15 +10,20 @@ import (
 )
 
 // JoinGroup makes the handle receive what is sent to a multicast group and
-// arrives at an interface; nil means that of the group's zone, or else leaves the choice to the
-// system. A handle without a socket is bound first, to the wildcard address of the group's
-// family. Only groups that this handle has joined are received. The
-// membership ends with LeaveGroup, with Close and when the interface goes
-// away.
+// arrives at an interface; nil means that of the group's zone, or else leaves
+// the choice to the system. A handle without a socket is bound first, to the
+// wildcard address of the group's family. Only groups that this handle has
+// joined are received.
 //
-// A group that is not a multicast address is EINVAL, joining again
-// EADDRINUSE. Linux limits the groups of a socket (net.ipv4.igmp_max_memberships, 20)
-// with ENOBUFS. It is uv_udp_set_membership.
+// The membership ends with LeaveGroup and with Close. It survives the interface
+// being down, but not its removal: an interface that comes in its place, even
+// under the same name, has to be joined again, after LeaveGroup with the old
+// one.
+//
+// A group that is not a multicast address is EINVAL, joining again EADDRINUSE,
+// an interface that does not exist ENODEV. Linux limits the groups of a socket
+// (net.ipv4.igmp_max_memberships, 20) with ENOBUFS. It is
+// uv_udp_set_membership.
 func (c *Conn) JoinGroup(group netip.Addr, ifi *net.Interface) error {
 	return c.membership("join", socket.Membership{Group: group, Interface: ifi}, true)
 }

@@ -60,7 +60,7 @@ func TestConnectWhileStoppedOrServing(t *testing.T) {
 		t.Fatal(err)
 	}
 	handled := make(chan string, 10)
-	result := serving(c, background, noting(handled))
+	result := serving(background, c, noting(handled))
 	for _, want := range []string{"1", "3"} {
 		if got := await(t, "the handler", handled); got != want {
 			t.Errorf("handled %q, want %q", got, want)
@@ -89,7 +89,7 @@ func TestConnectInsideAHandler(t *testing.T) {
 	writeNumbers(t, stranger, 1, 3)
 	writeNumbers(t, peer, 3, 4)
 	handled := make(chan string, 10)
-	result := serving(c, background, func(d datagram.Datagram) {
+	result := serving(background, c, func(d datagram.Datagram) {
 		if string(d.Payload) == "0" {
 			if err := c.Connect(d.Addr); err != nil {
 				t.Error(err)

@@ -28,7 +28,7 @@ func TestTransientErrorsDoNotEndReceiving(t *testing.T) {
 		},
 		"Serve": func(t *testing.T, c *datagram.Conn) <-chan string {
 			received := make(chan string, 10)
-			result := serving(c, background, noting(received))
+			result := serving(background, c, noting(received))
 			t.Cleanup(func() {
 				c.Close()
 				await(t, "Serve", result)

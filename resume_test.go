@@ -137,7 +137,7 @@ func TestSelectLoopLosesNothingAcrossStopRecv(t *testing.T) {
 	go func() {
 		var numbers []int
 		for len(numbers) < total {
-			select {
+			select { //nolint:staticcheck // the loop that users write
 			case d, ok := <-c.Recv():
 				if !ok {
 					continue

@@ -196,7 +196,7 @@ func TestEndedContextIsRefusedBeforeAnythingElse(t *testing.T) {
 	if fresh.LocalAddr().IsValid() || fresh.Stats().Accepted != 0 {
 		t.Error("it was sent")
 	}
-	for _, err := range []error{fresh.Send(nil, to), fresh.Flush(nil)} { //lint:ignore SA1012 it is the case under test
+	for _, err := range []error{fresh.Send(nil, to), fresh.Flush(nil)} { //nolint:staticcheck // nil is the case under test
 		expectError(t, "no context", err, syscall.EINVAL)
 	}
 }

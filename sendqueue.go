@@ -53,7 +53,7 @@ func (c *Conn) SendBuffers(ctx context.Context, d Datagram, bufs [][]byte, done 
 func (c *Conn) TryQueue(d Datagram) error {
 	s, err := c.destination(&d)
 	if err == nil {
-		err = c.send.enqueue(nil, s, &d, nil, nil)
+		err = c.send.enqueue(neverWait, s, &d, nil, nil)
 	}
 	return c.sendError(&d, err)
 }
@@ -184,7 +184,10 @@ func (s *sender) init(c *Conn) {
 	s.work, s.report = s.runWorker, s.runReporter
 }
 
-// enqueue accepts a datagram, waiting for room if there is a ctx.
+// neverWait is the context of those who do not wait for room.
+var neverWait context.Context
+
+// enqueue accepts a datagram, waiting for room until ctx ends or not at all.
 func (s *sender) enqueue(ctx context.Context, sock *openSocket, d *Datagram, bufs [][]byte, done func(error)) error {
 	size := len(d.Payload)
 	for _, b := range bufs {
@@ -196,7 +199,7 @@ func (s *sender) enqueue(ctx context.Context, sock *openSocket, d *Datagram, buf
 			s.mu.Unlock()
 			return net.ErrClosed
 		}
-		if ctx == nil {
+		if ctx == neverWait {
 			s.mu.Unlock()
 			return ErrQueueFull
 		}

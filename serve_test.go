@@ -13,7 +13,7 @@ import (
 )
 
 // serving runs Serve beside the test.
-func serving(c *datagram.Conn, ctx context.Context, handle func(datagram.Datagram)) <-chan error {
+func serving(ctx context.Context, c *datagram.Conn, handle func(datagram.Datagram)) <-chan error {
 	result := make(chan error, 1)
 	go func() { result <- c.Serve(ctx, handle) }()
 	return result
@@ -76,7 +76,7 @@ func TestServeReturnsWhyItEnded(t *testing.T) {
 	begin := func(t *testing.T, ctx context.Context) (*datagram.Conn, <-chan error) {
 		c := loopback(t)
 		handled := make(chan string, 1)
-		result := serving(c, ctx, noting(handled))
+		result := serving(ctx, c, noting(handled))
 		serves(t, plainSocket(t, c), handled)
 		return c, result
 	}
@@ -104,7 +104,7 @@ func TestServeReturnsWhyItEnded(t *testing.T) {
 	t.Run("an error", func(t *testing.T) {
 		c := loopback(t)
 		breakSocket(t, c)
-		result := serving(c, background, func(datagram.Datagram) { t.Error("handled a datagram") })
+		result := serving(background, c, func(datagram.Datagram) { t.Error("handled a datagram") })
 		expectError(t, "Serve", await(t, "Serve", result), syscall.ENOTSOCK)
 		expectError(t, "Err", c.Err(), syscall.ENOTSOCK)
 	})
@@ -116,7 +116,7 @@ func TestServeRefuses(t *testing.T) {
 	ended, cancel := context.WithCancel(background)
 	cancel()
 	expectBare(t, "a context that has ended", c.Serve(ended, never), context.Canceled)
-	expectError(t, "no context", c.Serve(nil, never), syscall.EINVAL) //lint:ignore SA1012 it is the case under test
+	expectError(t, "no context", c.Serve(nil, never), syscall.EINVAL) //nolint:staticcheck // nil is the case under test
 	expectError(t, "no handler", c.Serve(background, nil), syscall.EINVAL)
 
 	c.Recv()
@@ -130,7 +130,7 @@ func TestRecvAndServeWhileServing(t *testing.T) {
 	c := loopback(t)
 	s := plainSocket(t, c)
 	handled := make(chan string, 1)
-	result := serving(c, background, noting(handled))
+	result := serving(background, c, noting(handled))
 	serves(t, s, handled)
 
 	expectClosed(t, c.Recv())
@@ -203,7 +203,7 @@ func TestRecvFromInsideAHandlerAfterStopRecv(t *testing.T) {
 	s := plainSocket(t, c)
 	writeNumbers(t, s, 0, 5)
 	channels := make(chan (<-chan datagram.Datagram), 1)
-	result := serving(c, background, func(datagram.Datagram) {
+	result := serving(background, c, func(datagram.Datagram) {
 		c.StopRecv()
 		channels <- c.Recv()
 	})
@@ -217,7 +217,7 @@ func TestSessionsThatChangeWhileAHandlerRuns(t *testing.T) {
 	c := loopback(t)
 	s := plainSocket(t, c)
 	inside, proceed := make(chan struct{}), make(chan struct{})
-	first := serving(c, background, func(datagram.Datagram) {
+	first := serving(background, c, func(datagram.Datagram) {
 		close(inside)
 		<-proceed
 	})
@@ -225,7 +225,7 @@ func TestSessionsThatChangeWhileAHandlerRuns(t *testing.T) {
 	await(t, "the handler", inside)
 	c.StopRecv()
 	notYet(t, "Serve returned before its handler", first)
-	second := serving(c, background, func(datagram.Datagram) { t.Error("handled by the second") })
+	second := serving(background, c, func(datagram.Datagram) { t.Error("handled by the second") })
 	eventually(t, "the second session", c.Active)
 	c.StopRecv()
 	ch := c.Recv()
@@ -258,7 +258,7 @@ func TestCloseInsideAHandler(t *testing.T) {
 	s := plainSocket(t, c)
 	writeNumbers(t, s, 0, 50)
 	var calls atomic.Int32
-	result := serving(c, background, func(datagram.Datagram) {
+	result := serving(background, c, func(datagram.Datagram) {
 		calls.Add(1)
 		expectError(t, "Close", c.Close(), nil)
 		select {
@@ -281,7 +281,7 @@ func TestServeSendsReplies(t *testing.T) {
 	s := plainSocket(t, c)
 	writeNumbers(t, s, 0, 100)
 	var order []string
-	result := serving(c, background, func(d datagram.Datagram) {
+	result := serving(background, c, func(d datagram.Datagram) {
 		defer d.Release()
 		if err := c.Send(background, d.Reply(d.Payload)); err != nil {
 			t.Error(err)

@@ -145,7 +145,7 @@ func TestHeldWhileAHandlerRuns(t *testing.T) {
 	s := plainSocket(t, c)
 	writeNumbers(t, s, 0, 6)
 	calls := uint64(0)
-	result := serving(c, background, func(datagram.Datagram) {
+	result := serving(background, c, func(datagram.Datagram) {
 		calls++
 		if stats := c.Stats(); stats.Delivered != calls || stats.Held != stats.Received-calls {
 			t.Errorf("call %d: %+v", calls, stats)

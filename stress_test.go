@@ -81,7 +81,7 @@ func TestStress(t *testing.T) {
 func (s *stressed) run(peer *datagram.Conn) {
 	t, start := s.t, time.Now()
 	var users sync.WaitGroup
-	echo := serving(peer, background, func(d datagram.Datagram) {
+	echo := serving(background, peer, func(d datagram.Datagram) {
 		_, _ = peer.TrySend(d.Reply(d.Payload))
 		d.Release()
 	})

@@ -60,7 +60,7 @@ func TestUnixPair(t *testing.T) {
 
 func TestUnixNames(t *testing.T) {
 	forEach(t, func(t *testing.T, config socket.Config) {
-		directory, err := os.MkdirTemp("", "socket") // a path must be short
+		directory, err := os.MkdirTemp("", "socket") //nolint:usetesting // a path must be short
 		if err != nil {
 			t.Fatal(err)
 		}
