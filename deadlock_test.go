@@ -86,7 +86,7 @@ func TestServeGoesOnWhileOthersSendWithoutPause(t *testing.T) {
 	stop := rivals(c, datagram.To(addrOf(unboundSocket(t)), make([]byte, 100)))
 	defer stop()
 	handled := make(chan string)
-	result := serving(c, background, func(d datagram.Datagram) {
+	result := serving(background, c, func(d datagram.Datagram) {
 		if err := c.Send(background, d.Reply(d.Payload)); err != nil {
 			t.Error(err)
 		}

@@ -125,7 +125,7 @@ func serveOne(t *testing.T, c *datagram.Conn, want error, f func()) {
 		}
 	}
 	calls := 0
-	result := serving(c, background, func(datagram.Datagram) {
+	result := serving(background, c, func(datagram.Datagram) {
 		if calls++; calls == 2 {
 			f()
 			c.StopRecv()

@@ -19,7 +19,7 @@ func TestMaxAge(t *testing.T) {
 				}
 			}()
 		},
-		"Serve": func(c *datagram.Conn, received chan<- string) { serving(c, background, noting(received)) },
+		"Serve": func(c *datagram.Conn, received chan<- string) { serving(background, c, noting(received)) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := loopback(t, datagram.WithMaxAge(limit))
