@@ -35,6 +35,7 @@ type Datagram struct {
 	// It is UV_UDP_PARTIAL of libuv.
 	Partial bool
 
+	counted   bool // in the ledger of what was put into a channel
 	connected bool // received on a connected handle
 	elsewhere bool // sent to a broadcast or multicast address
 

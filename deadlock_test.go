@@ -79,6 +79,50 @@ func TestSendFromInsideAHandlerIntoAFullQueue(t *testing.T) {
 	expectError(t, "Serve", await(t, "Serve", result), nil)
 }
 
+// Sending what the handlers have queued must not become sending what others go on to queue.
+func TestServeGoesOnWhileOthersSendWithoutPause(t *testing.T) {
+	c := loopback(t)
+	s := plainSocket(t, c)
+	stop := rivals(c, datagram.To(addrOf(unboundSocket(t)), make([]byte, 100)))
+	defer stop()
+	handled := make(chan string)
+	result := serving(background, c, func(d datagram.Datagram) {
+		if err := c.Send(background, d.Reply(d.Payload)); err != nil {
+			t.Error(err)
+		}
+		handled <- string(d.Payload)
+		d.Release()
+	})
+	for range 50 {
+		writeNumbers(t, s, 0, 4) // so that some are handled together
+		for range 4 {
+			await(t, "the handler", handled)
+		}
+	}
+	c.StopRecv()
+	expectError(t, "Serve", await(t, "Serve", result), nil)
+}
+
+// Nor does a Flush, or a Send that finds no room, go on for ever.
+func TestCallsReturnWhileOthersSendWithoutPause(t *testing.T) {
+	for _, queue := range []int{1, 16, 1024} {
+		c := loopback(t, datagram.WithSendQueue(queue, 1<<20))
+		to := datagram.To(addrOf(unboundSocket(t)), make([]byte, 100))
+		stop := rivals(c, to)
+		finishes(t, "Send and Flush", func() {
+			for range 100 {
+				if err := c.Send(background, to); err != nil {
+					t.Error(err)
+				}
+				if err := c.Flush(background); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		stop()
+	}
+}
+
 // The handler is the only one that could make room.
 func TestHandlerFillsTheQueueItself(t *testing.T) {
 	c := loopback(t, datagram.WithSendQueue(3, 1000))

@@ -47,6 +47,53 @@ func TestDoneInQueueOrderOnceAndOneAtATime(t *testing.T) {
 	}
 }
 
+// What leaves together may be regrouped by destination; it is reported as it was
+// queued all the same, and arrives at each destination in order.
+func TestDoneInQueueOrderAcrossDestinations(t *testing.T) {
+	const destinations, each = 8, 20
+	c := loopback(t)
+	var peers []*net.UDPConn
+	for range destinations {
+		peers = append(peers, unboundSocket(t))
+	}
+	nowhere := netip.MustParseAddrPort("127.0.0.1:0")
+	type completion struct {
+		number int
+		err    error
+	}
+	completed := make(chan completion, destinations*each)
+	serveBurst(t, c, func() {
+		for i := range destinations * each {
+			to := addrOf(peers[i%destinations])
+			if i%11 == 0 {
+				to = nowhere
+			}
+			err := c.SendFunc(background, datagram.To(to, fmt.Appendf(nil, "%03d", i)), func(err error) {
+				completed <- completion{i, err}
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	for i := range destinations * each {
+		got := await(t, "done", completed)
+		if got.number != i {
+			t.Fatalf("completed %d, want %d", got.number, i)
+		}
+		var want error
+		if i%11 == 0 {
+			want = syscall.EINVAL
+		}
+		expectError(t, fmt.Sprint(i), got.err, want)
+	}
+	for i := range destinations * each {
+		if i%11 != 0 {
+			expectText(t, peers[i%destinations], fmt.Sprintf("%03d", i))
+		}
+	}
+}
+
 // A program may hold a lock across SendFunc that its completion function takes.
 func TestDoneNeverInsideItsSend(t *testing.T) {
 	c := loopback(t, datagram.WithSendQueue(2, 1000))

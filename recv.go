@@ -161,6 +161,7 @@ func (r *receiver) reclaim() {
 	}
 	var left []Datagram
 	for d := range r.ch {
+		d.counted = true
 		left = append(left, d)
 	}
 	r.ledger.pushed -= uint64(len(left))

@@ -204,10 +204,7 @@ func (s *sender) enqueue(ctx context.Context, sock *openSocket, d *Datagram, buf
 			return ErrQueueFull
 		}
 		if !s.draining {
-			s.draining = true
-			s.mu.Unlock()
-			s.drain(sock, false)
-			s.mu.Lock()
+			s.drainHere(sock)
 			continue
 		}
 		if err := s.await(ctx); err != nil {
@@ -221,10 +218,7 @@ func (s *sender) enqueue(ctx context.Context, sock *openSocket, d *Datagram, buf
 		s.guard.arm(s)
 	case s.draining:
 	case done == nil && s.pace.isSlow(s.handling):
-		s.draining = true
-		s.mu.Unlock()
-		s.drain(sock, false)
-		s.mu.Lock()
+		s.drainHere(sock)
 		s.pace.sent()
 	default:
 		s.startWorker()
@@ -324,15 +318,33 @@ func (s *sender) runReporter() {
 	s.reportAll()
 }
 
+// drainHere drains on the caller's goroutine, when nobody else does. mu must be held and is
+// not meanwhile.
+func (s *sender) drainHere(sock *openSocket) {
+	s.draining = true
+	s.conn.enter() // Done waits for what this answers for
+	defer s.conn.leave()
+	s.mu.Unlock()
+	defer s.mu.Lock()
+	s.drain(sock, false)
+}
+
 // drain hands over what is queued, block by block, until nothing is left. It
 // is called with draining held and gives it up. When the kernel has no room it
-// waits, or if it may not leaves the rest to a worker.
+// waits, or if it may not leaves the rest to a worker, as it does with what others
+// queue meanwhile.
 func (s *sender) drain(sock *openSocket, wait bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	before := s.finished
 	defer func() { s.pace.drained(s.finished - before) }()
+	mine := s.accepted
 	for b := s.waiting.Take(); b != nil; b = s.waiting.Take() {
+		if !wait && s.finished >= mine {
+			s.waiting.PutFront(b)
+			s.startWorker()
+			return
+		}
 		if sock.segments {
 			b.Group()
 		}
@@ -466,10 +478,7 @@ func (s *sender) flush(ctx context.Context, reported bool) error {
 			return nil
 		}
 		if !s.draining && !s.waiting.Empty() {
-			s.draining = true
-			s.mu.Unlock()
-			s.drain(s.conn.socket(), false)
-			s.mu.Lock()
+			s.drainHere(s.conn.socket())
 			continue
 		}
 		if err := s.await(ctx); err != nil {
@@ -495,10 +504,7 @@ func (s *sender) close() {
 	s.wake()
 	if !s.draining && !s.waiting.Empty() {
 		// Nothing of this waits: the socket is closed.
-		s.draining = true
-		s.mu.Unlock()
-		s.drain(s.conn.socket(), false)
-		s.mu.Lock()
+		s.drainHere(s.conn.socket())
 	}
 }
 
@@ -520,12 +526,10 @@ func (s *sender) hold(more bool) {
 // unhold sends what was queued since hold.
 func (s *sender) unhold() {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.handling, s.held = false, false
-	drain := !s.draining && !s.waiting.Empty()
-	s.draining = s.draining || drain
-	s.mu.Unlock()
-	if drain {
-		s.drain(s.conn.socket(), false)
+	if !s.draining && !s.waiting.Empty() {
+		s.drainHere(s.conn.socket())
 	}
 }
 

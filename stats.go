@@ -116,7 +116,7 @@ func (l *receiveLedger) serve(d *Datagram) {
 }
 
 func (l *receiveLedger) count(d *Datagram) {
-	if d.Partial {
+	if d.Partial && !d.counted {
 		l.truncated++
 	}
 }

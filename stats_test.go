@@ -156,3 +156,28 @@ func TestHeldWhileAHandlerRuns(t *testing.T) {
 	})
 	expectError(t, "Serve", await(t, "Serve", result), nil)
 }
+
+// A datagram that moves from one channel to the next is counted once.
+func TestCountersOfWhatIsResumed(t *testing.T) {
+	c := loopback(t, datagram.WithMaxDatagramSize(4), datagram.WithRecvQueue(2, datagram.Block))
+	s := plainSocket(t, c)
+	for range 3 {
+		if _, err := s.Write([]byte("cut off")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 5 {
+		ch := c.Recv()
+		eventually(t, "a full channel", func() bool { return len(ch) == cap(ch) })
+		c.StopRecv()
+	}
+	ch := c.Recv()
+	for range 3 {
+		if got := text(t, ch); got != "cut " {
+			t.Errorf("received %q", got)
+		}
+	}
+	if stats := c.Stats(); stats.Truncated != 3 || stats.Received != 3 || stats.Delivered != 3 {
+		t.Errorf("%+v, want 3 Received, Delivered and Truncated", stats)
+	}
+}

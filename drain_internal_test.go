@@ -1,0 +1,139 @@
+package datagram
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"example.com/datagram/internal/socket"
+)
+
+// hookedSocket is a socket whose Send is the test's, so as to let things happen
+// during a system call that happen there too rarely to wait for.
+type hookedSocket struct {
+	socket.Socket
+	send  func(ds []socket.Outgoing, wait bool) (int, error)
+	close func() error
+}
+
+func (h *hookedSocket) Send(ds []socket.Outgoing, wait bool) (int, error) { return h.send(ds, wait) }
+
+func (h *hookedSocket) Close() error { return errors.Join(h.close(), h.Socket.Close()) }
+
+func hookedConn(t *testing.T, opts ...Option) (*Conn, *hookedSocket) {
+	t.Helper()
+	c, err := New(opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	real, err := socket.Kernel{}.Listen(t.Context(), "udp4", "127.0.0.1:0", c.socketConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &hookedSocket{Socket: real, close: func() error { return nil }}
+	h.send = func(ds []socket.Outgoing, _ bool) (int, error) { return len(ds), nil }
+	if err := c.adopt(h, nil); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c, h
+}
+
+// soon returns what comes out of a channel, which it must.
+func soon[T any](t *testing.T, what string, ch <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-ch:
+		return v
+	case <-time.After(10 * time.Second):
+		t.Fatal("waited in vain for ", what)
+		panic("unreachable")
+	}
+}
+
+var anywhere = To(netip.MustParseAddrPort("127.0.0.1:9"), []byte("x"))
+
+// A caller that sends what is queued sends what was there when it came, not
+// what others go on to queue meanwhile.
+func TestCallerDoesNotDrainForOthersForEver(t *testing.T) {
+	for name, call := range map[string]func(*Conn) error{
+		"Flush":  func(c *Conn) error { return c.Flush(context.Background()) },
+		"Send":   func(c *Conn) error { return c.Send(context.Background(), anywhere) },
+		"unhold": func(c *Conn) error { c.send.unhold(); return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, h := hookedConn(t, WithSendQueue(2, 1000))
+			h.send = func(ds []socket.Outgoing, _ bool) (int, error) {
+				// Somebody queues one whenever one is sent.
+				if err := c.TryQueue(anywhere); err != nil && err != ErrQueueFull && !errors.Is(err, net.ErrClosed) {
+					t.Error(err)
+				}
+				return 1, nil
+			}
+			c.send.hold(true) // no worker begins, as inside a handler
+			for range 2 {
+				if err := c.TryQueue(anywhere); err != nil {
+					t.Fatal(err)
+				}
+			}
+			result := make(chan error, 1)
+			go func() { result <- call(c) }()
+			if err := soon(t, name, result); err != nil {
+				t.Error(err)
+			}
+			c.Close()
+			soon(t, "Done", c.Done())
+		})
+	}
+}
+
+// A caller may be between the system call that Close ended and the completion of what it
+// was sending: Done waits for that.
+func TestDoneWaitsForACallerThatSends(t *testing.T) {
+	for name, call := range map[string]func(*Conn) error{
+		"Flush": func(c *Conn) error { return c.Flush(context.Background()) },
+		"Send":  func(c *Conn) error { return c.Send(context.Background(), anywhere) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var ended atomic.Bool
+			completed := make(chan error, 1)
+			c, h := hookedConn(t, WithSendQueue(1, 1000))
+			sending, closed := make(chan struct{}), make(chan struct{})
+			h.send = func([]socket.Outgoing, bool) (int, error) {
+				close(sending)
+				<-closed
+				time.Sleep(10 * time.Millisecond) // lets Done be early if it can
+				return 0, net.ErrClosed
+			}
+			c.send.hold(true)
+			err := c.SendFunc(context.Background(), anywhere, func(err error) {
+				if ended.Load() {
+					t.Error("a completion function after Done")
+				}
+				completed <- err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			result := make(chan error, 1)
+			go func() { result <- call(c) }()
+			soon(t, "a send", sending)
+			go func() {
+				c.Close()
+				close(closed)
+			}()
+			soon(t, "Done", c.Done())
+			ended.Store(true)
+			if err := soon(t, "the completion", completed); !errors.Is(err, net.ErrClosed) {
+				t.Error(err)
+			}
+			if err := soon(t, name, result); !errors.Is(err, net.ErrClosed) {
+				t.Error(err)
+			}
+		})
+	}
+}

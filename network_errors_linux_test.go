@@ -1,0 +1,53 @@
+package datagram_test
+
+import (
+	"errors"
+	"syscall"
+	"testing"
+
+	"example.com/datagram"
+)
+
+// What ICMP says about one peer is told, and fails no datagram to another.
+func TestNetworkErrorsFailNoInnocentSend(t *testing.T) {
+	reports := make(chan error, 1000)
+	c := loopback(t, datagram.WithNetworkErrors(), datagram.WithErrorHandler(func(err error) { reports <- err }))
+	peer, gone := unboundSocket(t), unboundSocket(t)
+	dead := addrOf(gone)
+	gone.Close()
+	ch := c.Recv()
+	const rounds = 20
+	for range rounds {
+		if _, err := c.TrySend(datagram.To(dead, []byte("nobody"))); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.TrySend(datagram.To(addrOf(peer), []byte("tried"))); err != nil {
+			t.Fatalf("a send to a peer that is there: %v", err)
+		}
+		if err := c.Send(background, datagram.To(dead, []byte("nobody"))); err != nil {
+			t.Fatal(err)
+		}
+		completed := make(chan error, 1)
+		err := c.SendFunc(background, datagram.To(addrOf(peer), []byte("queued")), func(err error) { completed <- err })
+		if err != nil {
+			t.Fatal(err)
+		}
+		expectError(t, "a queued send to a peer that is there", await(t, "done", completed), nil)
+		expectText(t, peer, "tried")
+		expectText(t, peer, "queued")
+	}
+	var report *datagram.NetworkError
+	if err := await(t, "a report", reports); !errors.As(err, &report) || report.Dst != dead || !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("told of %#v, want a NetworkError about %v", err, dead)
+	}
+	if s := c.Stats(); s.SendErrors != 0 || s.Sent != 4*rounds {
+		t.Errorf("%+v, want no error and %d sent", s, 4*rounds)
+	}
+	// Receiving goes on.
+	if _, err := peer.WriteToUDPAddrPort([]byte("still here"), c.LocalAddr()); err != nil {
+		t.Fatal(err)
+	}
+	if got := text(t, ch); got != "still here" {
+		t.Errorf("received %q", got)
+	}
+}
