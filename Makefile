@@ -21,17 +21,17 @@ test: ## run the tests
 race: ## run the tests under the race detector
 	go test -race ./...
 
-lint: bin/.tools bin/.lint ## golangci-lint for each of LINT_OS; functions that no test reaches
+lint: bin/golangci-lint bin/deadcode ## golangci-lint for each of LINT_OS; functions that no test reaches
 	@for os in $(LINT_OS); do \
 	  echo "golangci-lint for $$os"; GOOS=$$os bin/golangci-lint run ./... || exit 1; \
 	done
 	@$(call silent,bin/deadcode -test ./...)
 	@[ ! -e bench/go.mod ] || { echo "golangci-lint for bench"; cd bench && ../bin/golangci-lint run ./...; }
 
-fmt: bin/.tools ## format the code
+fmt: bin/gofumpt ## format the code
 	bin/gofumpt -w .
 
-fmt-check: bin/.tools ## fail if fmt would change something
+fmt-check: bin/gofumpt ## fail if fmt would change something
 	@$(call silent,bin/gofumpt -l .)
 
 cross: ## build and vet, tests included, for every supported platform
@@ -51,7 +51,7 @@ fuzz: ## run every fuzz target for FUZZTIME
 bench: ## measure against other ways to use UDP; ARGS goes to the program
 	go -C bench run . $(ARGS)
 
-api: bin/.tools ## show how the exported API changed since the revision BASE
+api: bin/apidiff ## show how the exported API changed since the revision BASE
 	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && git archive $(BASE) | tar -x -C "$$dir" && \
 	(cd "$$dir" && $(CURDIR)/bin/apidiff -m -w api example.com/datagram) && \
 	bin/apidiff -m "$$dir/api" example.com/datagram
@@ -62,12 +62,12 @@ ci: ## everything that a change must pass
 clean: ## remove what was built
 	rm -rf bin
 
-bin/.tools: tools/go.mod tools/go.sum
-	go -C tools build -o ../bin/ tool
+bin/golangci-lint: tools/lint/go.mod
+	go -C tools/lint build -o ../../bin/ tool
 	@touch $@
 
-bin/.lint: tools/lint/go.mod tools/lint/go.sum
-	go -C tools/lint build -o ../../bin/ tool
+bin/%: tools/go.mod
+	go -C tools build -o ../bin/ $$(go -C tools list tool | grep '/$*$$')
 	@touch $@
 
 .PHONY: help test race lint fmt fmt-check cross examples modules fuzz bench api ci clean
