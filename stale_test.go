@@ -7,9 +7,27 @@ import (
 	"example.com/datagram"
 )
 
+// timeStamps waits until the system stamps datagrams when they arrive, and has it go on so
+// until the end of the test. Linux begins to some time after the first socket of
+// the host has asked for it; until then it stamps them when they are read.
+func timeStamps(t *testing.T) {
+	t.Helper()
+	c := loopback(t, datagram.WithMetadata(datagram.MetaTime))
+	s := plainSocket(t, c)
+	eventually(t, "time stamps", func() bool {
+		const pause = 5 * time.Millisecond
+		c.StopRecv()
+		writeNumbers(t, s, 0, 1)
+		time.Sleep(pause)
+		d := await(t, "a datagram", c.Recv())
+		return time.Since(d.Meta.Time) >= pause
+	})
+}
+
 // What has waited for too long is dropped and counted, what has not is delivered.
 func TestMaxAge(t *testing.T) {
 	const limit = 50 * time.Millisecond
+	timeStamps(t)
 	for name, start := range map[string]func(*datagram.Conn, chan<- string){
 		"Recv": func(c *datagram.Conn, received chan<- string) {
 			ch := c.Recv()
