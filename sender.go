@@ -314,23 +314,39 @@ func (s *sender) answer(b *queue.Block, n int, err error) {
 func (s *sender) reportAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	defer func() {
+		s.reporting = false
+		s.startReporter() // if a completion function has ended this goroutine
+		s.wake()
+	}()
 	for b := s.answered.Take(); b != nil; b = s.answered.Take() {
-		s.mu.Unlock()
-		for i := range b.Tails {
-			tell := b.Tails[i].Done
-			if tell == nil && b.Tails[i].Err != nil {
-				tell = s.conn.config.errorHandler
-			}
-			if tell != nil {
-				d := Datagram{Addr: b.Datagrams[i].Addr, name: b.Datagrams[i].Name}
-				tell(s.conn.sendError(&d, b.Tails[i].Err))
-			}
-		}
-		b.Free()
-		s.mu.Lock()
+		s.tell(b)
 	}
-	s.reporting = false
-	s.wake()
+}
+
+// tell calls the completion functions of a block. mu must be held and is not meanwhile.
+func (s *sender) tell(b *queue.Block) {
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		if b.Told < len(b.Tails) {
+			s.answered.PutFront(b)
+		} else {
+			b.Free()
+		}
+	}()
+	for b.Told < len(b.Tails) {
+		d, tail := &b.Datagrams[b.Told], &b.Tails[b.Told]
+		b.Told++
+		done := tail.Done
+		if done == nil && tail.Err != nil {
+			done = s.conn.config.errorHandler
+		}
+		if done != nil {
+			to := Datagram{Addr: d.Addr, name: d.Name}
+			done(s.conn.sendError(&to, tail.Err))
+		}
+	}
 }
 
 // flush waits until what is queued now has been answered for, and if reported until
