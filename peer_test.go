@@ -108,3 +108,30 @@ func TestConnectInsideAHandler(t *testing.T) {
 		t.Errorf("PolicyDrops is %d, want 2", s.PolicyDrops)
 	}
 }
+
+// A datagram that was queued for one peer goes to it also when the handle is connected to
+// another, or to none, by the time it leaves.
+func TestQueuedDatagramGoesWhereItWasAccepted(t *testing.T) {
+	c := loopback(t)
+	first, second := unboundSocket(t), unboundSocket(t)
+	check := func(err error) {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	serveBurst(t, c, func() { // nothing leaves before it returns
+		check(c.TryQueue(datagram.To(addrOf(second), []byte("unconnected"))))
+		check(c.Connect(addrOf(first)))
+		check(c.TryQueue(unaddressed("connected to the first")))
+		check(c.Disconnect())
+		check(c.Connect(addrOf(second)))
+		check(c.TryQueue(unaddressed("connected to the second")))
+	})
+	expectText(t, first, "connected to the first")
+	expectText(t, second, "unconnected")
+	expectText(t, second, "connected to the second")
+	expectError(t, "Flush", c.Flush(background), nil)
+	if s := c.Stats(); s.SendErrors != 0 || s.Sent != 3 {
+		t.Errorf("%+v, want 3 sent", s)
+	}
+}
