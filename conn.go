@@ -2,11 +2,9 @@ package datagram
 
 import (
 	"context"
-	"errors"
 	"net"
 	"net/netip"
 	"os"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -48,13 +46,6 @@ type Conn struct {
 
 	recv receiver
 	send sender
-}
-
-// openSocket is the socket of a handle with what never changes about it.
-type openSocket struct {
-	socket.Socket
-	info     socket.Info
-	segments bool // uses segmentation offload
 }
 
 // New returns a handle without a socket. What options and setters ask for is
@@ -170,128 +161,6 @@ func (c *Conn) Bind(ctx context.Context, network, address string) error {
 		return c.bindOpen(ctx, s, network, address)
 	}
 	return c.makeSocket(ctx, network, address, nil)
-}
-
-// bindOpen binds a socket that Open got unbound.
-func (c *Conn) bindOpen(ctx context.Context, s *openSocket, network, address string) error {
-	if s.info.Family == socket.Other || s.Info().Local.Port() != 0 {
-		return c.opError("listen", nil, syscall.EINVAL)
-	}
-	addr, err := resolve(ctx, network, address)
-	if err != nil {
-		return c.opError("listen", nil, err)
-	}
-	return c.addrError("listen", addr, s.Bind(addr))
-}
-
-// ensure makes a socket of a family if there is none yet. The first use of a
-// handle calls it.
-func (c *Conn) ensure(v4 bool) (*openSocket, error) {
-	s, _, err := c.ensureWith(v4, nil)
-	return s, err
-}
-
-// ensureWith is ensure for a use that may fail: prepare, if not nil, is called with a
-// socket that was made, which does not become the handle's when it fails.
-func (c *Conn) ensureWith(v4 bool, prepare func(socket.Socket) error) (s *openSocket, made bool, err error) {
-	if s := c.socket(); s != nil {
-		return s, false, nil
-	}
-	if err := c.acquire(context.Background()); err != nil {
-		return nil, false, c.opError("listen", nil, err)
-	}
-	defer c.opening.Release(1)
-	if s := c.socket(); s != nil {
-		return s, false, nil
-	}
-	network, wildcard := "udp", "[::]:0"
-	if v4 {
-		network, wildcard = "udp4", "0.0.0.0:0"
-	}
-	if err := c.makeSocket(context.Background(), network, wildcard, prepare); err != nil {
-		return nil, false, err
-	}
-	return c.socket(), true, nil
-}
-
-// acquire waits for the right to make the socket. Release gives it back.
-func (c *Conn) acquire(ctx context.Context) error {
-	if c.closed.Load() {
-		return net.ErrClosed
-	}
-	return c.opening.Acquire(ctx, 1)
-}
-
-// makeSocket makes, binds and prepares the socket. opening must be held.
-func (c *Conn) makeSocket(ctx context.Context, network, address string, prepare func(socket.Socket) error) error {
-	config := c.socketConfig()
-	s, err := socket.Kernel{}.Listen(ctx, network, address, config)
-	if err != nil {
-		return c.opError("listen", nil, err)
-	}
-	if prepare != nil {
-		if err := prepare(s); err != nil {
-			s.Close()
-			return err
-		}
-	}
-	return c.adopt(s, config.Settings)
-}
-
-// adopt makes s the socket of the handle. It has the settings that are listed.
-func (c *Conn) adopt(s socket.Socket, applied []socket.Setting) error {
-	info := s.Info()
-	c.recv.baseline(s)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed.Load() {
-		s.Close()
-		return c.opError("listen", nil, net.ErrClosed)
-	}
-	// Setters may have been called while the socket was made.
-	for _, setting := range c.settings.list() {
-		if slices.Contains(applied, setting) {
-			continue
-		}
-		if err := s.SetOption(setting.Option, setting.Value); err != nil {
-			s.Close()
-			return c.settingError(setting.Option.String(), err)
-		}
-	}
-	if c.unsegmented {
-		s.SetSegmentation(false)
-	}
-	if info.Remote.IsValid() {
-		c.peer.Store(&info.Remote)
-	}
-	c.open.Store(&openSocket{Socket: s, info: info, segments: s.Features().Segment.Active})
-	return nil
-}
-
-func (c *Conn) socketConfig() socket.Config {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return socket.Config{
-		Settings:       c.settings.list(),
-		Interface:      c.config.interfaceName,
-		Control:        c.config.control,
-		LocalAddresses: true,
-		Limits:         c.config.limits(),
-	}
-}
-
-// socket returns the socket, or nil while there is none.
-func (c *Conn) socket() *openSocket { return c.open.Load() }
-
-// existing returns the socket, or says why there is none.
-func (c *Conn) existing() (*openSocket, error) {
-	if c.closed.Load() {
-		return nil, net.ErrClosed
-	}
-	if s := c.socket(); s != nil {
-		return s, nil
-	}
-	return nil, syscall.EBADF
 }
 
 // Connect sets the peer: from now on the handle sends to peer, without naming
@@ -421,93 +290,4 @@ func (c *Conn) SetData(v any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.data = v
-}
-
-// Active reports whether the handle is receiving or has sends that are
-// not completed. It is uv_is_active.
-func (c *Conn) Active() bool {
-	return !c.closed.Load() && (c.recv.active() || c.send.active())
-}
-
-// Close closes the handle. It returns when the port is free; it waits
-// for system calls in flight, but not for readers, handlers and completion functions,
-// and may be called from any of them. What is queued is completed with
-// [net.ErrClosed], in order, and what waits in the channel stays readable.
-// What waits in the system's receive buffer is lost. Closing again is net.ErrClosed. It is uv_close.
-func (c *Conn) Close() error {
-	if c.closed.Swap(true) {
-		return c.opError("close", nil, net.ErrClosed)
-	}
-	c.mu.Lock() // after adopt, or before it
-	s := c.socket()
-	c.mu.Unlock()
-	c.send.refuse()
-	c.recv.close()
-	var err error
-	if s != nil {
-		c.recv.lastDrops(s)
-		err = s.Close()
-	}
-	c.send.close()
-	c.leave()
-	return c.opError("close", nil, err)
-}
-
-// Shutdown stops accepting datagrams to send, waits until those accepted have been sent and
-// their completion functions have returned, closes the handle and waits for
-// [Conn.Done]. When ctx ends first it closes at once and returns ctx's error.
-// Then functions of the program may still be running: see Done.
-// Called from inside a handler or completion function of the
-// handle it waits for itself.
-//
-// Receiving goes on meanwhile, but what handlers send is refused with
-// [net.ErrClosed]: a server that wants to answer what it has received stops
-// receiving first.
-func (c *Conn) Shutdown(ctx context.Context) error {
-	if ctx == nil {
-		return c.opError("shutdown", nil, syscall.EINVAL)
-	}
-	if c.closed.Load() {
-		return c.opError("shutdown", nil, net.ErrClosed)
-	}
-	c.send.refuse()
-	if err := c.send.flush(ctx, true); err != nil {
-		if !errors.Is(err, net.ErrClosed) {
-			c.Close()
-		}
-		return c.opError("shutdown", nil, err)
-	}
-	if err := c.Close(); err != nil {
-		return err
-	}
-	select {
-	case <-c.done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// Done returns a channel that is closed when the handle is closed and none of
-// its goroutines, completion functions and handlers runs any more. Waiting for
-// it inside one of those waits for itself. It stands for the callback of uv_close.
-func (c *Conn) Done() <-chan struct{} { return c.done }
-
-// enter counts something that runs for the handle. It fails after Done.
-func (c *Conn) enter() bool {
-	for {
-		n := c.alive.Load()
-		if n == 0 {
-			return false
-		}
-		if c.alive.CompareAndSwap(n, n+1) {
-			return true
-		}
-	}
-}
-
-func (c *Conn) leave() {
-	if c.alive.Add(-1) == 0 {
-		close(c.done)
-	}
 }

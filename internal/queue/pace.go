@@ -1,12 +1,12 @@
-package datagram
+package queue
 
 import "time"
 
-// A pace tells how the program sends. Where datagrams come one at a time, with
+// A Pace tells how the program sends. Where datagrams come one at a time, with
 // pauses, the caller had better send them itself: starting a worker costs more
 // than there is to gain. Where they come in quick succession, the worker collects
 // them while it sends those before.
-type pace struct {
+type Pace struct {
 	lone int       // how many times in a row one datagram was all there was to send
 	last time.Time // when the caller last sent by itself
 }
@@ -19,9 +19,9 @@ const (
 	quick = 2 * time.Microsecond
 )
 
-// isSlow says whether the caller should send by itself. A handler should,
+// IsSlow says whether the caller should send by itself. A handler should,
 // which has only one datagram to answer.
-func (p *pace) isSlow(handling bool) bool {
+func (p *Pace) IsSlow(handling bool) bool {
 	if !handling && p.lone < slowAfter {
 		return false
 	}
@@ -32,11 +32,11 @@ func (p *pace) isSlow(handling bool) bool {
 	return true
 }
 
-// sent tells that the caller has sent by itself.
-func (p *pace) sent() { p.last = time.Now() }
+// Sent tells that the caller has sent by itself.
+func (p *Pace) Sent() { p.last = time.Now() }
 
-// drained tells how many datagrams there were to send.
-func (p *pace) drained(n uint64) {
+// Drained tells how many datagrams there were to send.
+func (p *Pace) Drained(n uint64) {
 	if p.lone++; n > 1 {
 		p.lone = 0
 	}

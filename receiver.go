@@ -1,0 +1,437 @@
+package datagram
+
+import (
+	"errors"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"example.com/datagram/internal/socket"
+)
+
+// receiver takes datagrams from the socket and delivers them.
+//
+// Life cycle: stopped -> receiving (Recv) or serving (Serve) -> stopped, any
+// number of times, then closed. One goroutine at a time is busy with the
+// intake: run, started by Recv, or the caller of Serve. It alone touches the
+// intake; everything else is guarded by mu. Stopping does not wait for it: it
+// notices by itself, leaves what it had taken in pending and goes.
+type receiver struct {
+	conn *Conn
+
+	// current is the channel while receiving, else nil.
+	current atomic.Pointer[chan Datagram]
+
+	mu    sync.Mutex
+	state receiveState
+	// session tells a Serve whether it is still the one that is meant.
+	session uint64
+	err     error
+	// ch is the current or last channel. Only whoever holds mu, or run while
+	// handing is true, sends on it.
+	ch      chan Datagram
+	running bool // run exists
+	busy    bool // somebody owns the intake
+	handing bool // run waits for room in ch, without mu
+	// settling counts who needs handing to be false. run does not begin to
+	// wait meanwhile.
+	settling    int
+	interrupted bool // until the owner of the intake tells the socket to resume
+	changed     sync.Cond
+	kick        chan struct{} // ends a wait of run
+	// pending was taken from the socket and is neither delivered nor in ch. pending[0] is the oldest.
+	pending []Datagram
+
+	intake intake
+	ledger receiveLedger
+}
+
+type receiveState uint8
+
+const (
+	stopped receiveState = iota
+	receiving
+	serving
+	closed
+)
+
+func (r *receiver) init(c *Conn) {
+	r.conn = c
+	r.changed.L = &r.mu
+	r.kick = make(chan struct{}, 1)
+}
+
+// start begins or resumes receiving into a channel.
+func (r *receiver) start() <-chan Datagram {
+	s, err := r.conn.ensure(true)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.state == receiving:
+		return r.ch
+	case r.state == closed || r.conn.closed.Load():
+		if r.ch == nil {
+			r.ch = make(chan Datagram)
+			close(r.ch)
+		}
+		return r.ch
+	case r.state == serving:
+		err = r.conn.opError("read", nil, syscall.EALREADY)
+	}
+	if err != nil || !r.running && !r.conn.enter() {
+		r.err = err
+		refused := make(chan Datagram)
+		close(refused)
+		return refused
+	}
+	r.reclaim()
+	r.ch = make(chan Datagram, r.conn.config.recvQueue)
+	r.enterState(receiving, nil)
+	ch := r.ch
+	r.current.Store(&ch)
+	if r.running {
+		r.wake()
+	} else {
+		r.running = true
+		go r.run(s)
+	}
+	return r.ch
+}
+
+// enterState changes the state. mu must be held.
+func (r *receiver) enterState(state receiveState, err error) {
+	r.state, r.err = state, err
+	r.session++
+}
+
+// reclaim takes back what nobody has read from the last channel, which is
+// closed. mu must be held.
+func (r *receiver) reclaim() {
+	if r.ch == nil {
+		return
+	}
+	var left []Datagram
+	for d := range r.ch {
+		d.counted = true
+		left = append(left, d)
+	}
+	r.ledger.pushed -= uint64(len(left))
+	r.pending = append(left, r.pending...)
+}
+
+// stop ends receiving because of err, nil for StopRecv.
+func (r *receiver) stop(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.end(stopped, err)
+}
+
+// end leaves the state of receiving or serving. mu must be held.
+func (r *receiver) end(state receiveState, err error) {
+	was := r.state
+	if was == stopped && state == stopped || was == closed {
+		return
+	}
+	r.settle()
+	if r.state != was { // somebody else was faster
+		r.end(state, err)
+		return
+	}
+	r.enterState(state, err)
+	r.current.Store(nil)
+	if was == receiving {
+		close(r.ch)
+	}
+	if s := r.conn.socket(); s != nil && was != stopped {
+		s.Interrupt()
+		r.interrupted = true
+	}
+	r.wake()
+	r.changed.Broadcast()
+}
+
+// close ends receiving for good.
+func (r *receiver) close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.end(closed, nil)
+	if !r.busy {
+		r.discard()
+	}
+}
+
+// discard drops at Close what found no reader. mu must be held.
+func (r *receiver) discard() {
+	for _, d := range r.pending {
+		d.Release()
+	}
+	r.ledger.closeDrops += uint64(len(r.pending))
+	r.pending = nil
+}
+
+// settle waits until run does not wait for room in the channel, so that the channel and
+// the ledger agree. mu must be held; nothing of the program's runs meanwhile.
+func (r *receiver) settle() {
+	if !r.handing {
+		return
+	}
+	r.settling++
+	for r.handing {
+		r.wake()
+		r.changed.Wait()
+	}
+	r.settling--
+	r.changed.Broadcast()
+}
+
+// wake ends a wait of run, now or the next.
+func (r *receiver) wake() {
+	select {
+	case r.kick <- struct{}{}:
+	default:
+	}
+}
+
+// own waits for the right to the intake. mu must be held.
+func (r *receiver) own() {
+	for r.busy {
+		r.changed.Wait()
+	}
+	r.busy = true
+}
+
+// disown gives up the intake and keeps what was taken. mu must be held.
+func (r *receiver) disown() {
+	r.spill()
+	r.intake.free()
+	if r.state == closed {
+		r.discard()
+	}
+	r.busy = false
+	r.changed.Broadcast()
+}
+
+// run receives and delivers into the channel until receiving ends.
+func (r *receiver) run(s *openSocket) {
+	defer r.conn.leave()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.own()
+	for r.state == receiving {
+		if d, ok := r.next(); ok {
+			r.push(d)
+			continue
+		}
+		r.receive(s)
+	}
+	r.running = false
+	r.disown()
+}
+
+// receive waits for datagrams. mu must be held and is not while waiting.
+func (r *receiver) receive(s *openSocket) {
+	if r.interrupted {
+		r.interrupted = false
+		s.Resume()
+	}
+	r.mu.Unlock()
+	err := s.Receive(&r.intake.batch)
+	r.mu.Lock()
+	r.received(err)
+}
+
+// push delivers a datagram into the channel. mu must be held.
+func (r *receiver) push(d Datagram) {
+	for {
+		select {
+		case r.ch <- d:
+			r.ledger.push(&d)
+			return
+		default:
+		}
+		switch r.conn.config.overflow {
+		case DropNewest:
+			r.ledger.policyDrops++
+			d.Release()
+			return
+		case DropOldest:
+			select {
+			case oldest := <-r.ch:
+				r.ledger.pushed--
+				r.ledger.policyDrops++
+				oldest.Release()
+			default: // the reader was faster
+			}
+		case Block:
+			r.hand(d)
+			return
+		}
+	}
+}
+
+// hand waits until the reader makes room for d, or somebody else needs the
+// receiver; then d stays pending. mu must be held and is not while waiting.
+func (r *receiver) hand(d Datagram) {
+	r.intake.batch.Trim() // a slow reader holds no more than what is there to read
+	if r.settling > 0 {
+		// The place of d is before what somebody else may put there meanwhile.
+		r.putBack(d)
+		r.changed.Wait()
+		return
+	}
+	pushed := false
+	r.handing = true
+	ch := r.ch
+	r.mu.Unlock()
+	select {
+	case ch <- d:
+		pushed = true
+	case <-r.kick:
+	}
+	r.mu.Lock()
+	r.handing = false
+	r.changed.Broadcast()
+	if pushed {
+		r.ledger.push(&d)
+	} else {
+		r.putBack(d)
+	}
+}
+
+// putBack makes d the next datagram again. mu must be held.
+func (r *receiver) putBack(d Datagram) {
+	r.pending = append([]Datagram{d}, r.pending...)
+}
+
+// next returns the next datagram to deliver. mu must be held.
+func (r *receiver) next() (Datagram, bool) {
+	peer := r.conn.peer.Load()
+	for {
+		var d Datagram
+		if len(r.pending) > 0 {
+			d = r.pending[0]
+			r.pending[0] = Datagram{}
+			if r.pending = r.pending[1:]; len(r.pending) == 0 {
+				r.pending = nil
+			}
+		} else if ok := r.intake.next(&d, r.conn.config.maxDatagram); !ok {
+			return d, false
+		}
+		d.connected = peer != nil
+		if r.isStale(&d) {
+			r.ledger.staleDrops++
+			d.Release()
+			continue
+		}
+		if peer != nil && isStranger(&d, *peer) {
+			r.ledger.policyDrops++
+			d.Release()
+			continue
+		}
+		return d, true
+	}
+}
+
+// hasMore reports whether next has more to return. mu must be held.
+func (r *receiver) hasMore() bool {
+	return len(r.pending) > 0 || r.intake.message < len(r.intake.batch.Messages)
+}
+
+// isStale says whether a datagram has waited for too long.
+func (r *receiver) isStale(d *Datagram) bool {
+	limit := r.conn.config.maxAge
+	return limit > 0 && !d.Meta.Time.IsZero() && time.Since(d.Meta.Time) > limit
+}
+
+// isStranger says whether a datagram was sent by somebody else than the peer, before
+// the handle was connected: since then the system keeps them out. Zones do not count,
+// since interfaces may be renamed.
+func isStranger(d *Datagram, peer netip.AddrPort) bool {
+	return d.Addr.IsValid() &&
+		(d.Addr.Port() != peer.Port() || d.Addr.Addr().WithZone("") != peer.Addr().WithZone(""))
+}
+
+// spill moves what is left of the intake to pending. mu must be held.
+func (r *receiver) spill() {
+	var d Datagram
+	if n := r.intake.remaining(); n > 0 {
+		r.pending = slices.Grow(r.pending, n)
+	}
+	for r.intake.next(&d, r.conn.config.maxDatagram) {
+		r.pending = append(r.pending, d)
+	}
+}
+
+// dropStrangers drops what others than the peer sent and is not delivered yet.
+func (r *receiver) dropStrangers(peer netip.AddrPort) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.settle()
+	if r.state != receiving {
+		return // next does it
+	}
+	// Only the channel has to be sorted out, and nobody else fills it.
+	var keep []Datagram
+	for empty := false; !empty; {
+		select {
+		case d := <-r.ch:
+			r.ledger.pushed--
+			if isStranger(&d, peer) {
+				r.ledger.policyDrops++
+				d.Release()
+			} else {
+				d.connected = true
+				keep = append(keep, d)
+			}
+		default:
+			empty = true
+		}
+	}
+	for _, d := range keep {
+		r.ch <- d
+		r.ledger.pushed++
+	}
+}
+
+// received accounts for what a Receive brought, or for its error. mu must be held.
+func (r *receiver) received(err error) {
+	if err == nil {
+		r.intake.begin()
+		r.ledger.receive(&r.intake)
+		return
+	}
+	if list := socket.NetworkErrors(nil); errors.As(err, &list) {
+		r.ledger.errors += uint64(len(list))
+		r.outside(func() { r.conn.tellNetworkErrors(list) })
+		return
+	}
+	switch {
+	case errors.Is(err, socket.ErrInterrupted), r.conn.closed.Load():
+		return // the state says what comes now
+	case isTerminal(err):
+		r.end(stopped, r.conn.opError("read", nil, err))
+	default:
+		r.ledger.errors++
+		r.intake.failures++
+		if handle := r.conn.config.errorHandler; handle != nil {
+			r.outside(func() { handle(r.conn.opError("read", nil, err)) })
+		}
+		r.pause()
+	}
+}
+
+// outside calls f without mu, also if f panics.
+func (r *receiver) outside(f func()) {
+	r.mu.Unlock()
+	defer r.mu.Lock()
+	f()
+}
+
+func (r *receiver) active() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.state == receiving || r.state == serving
+}
