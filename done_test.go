@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -321,4 +322,32 @@ func TestCloseCompletesWhatIsQueuedInOrder(t *testing.T) {
 	if s := c.Stats(); s.SendErrors != total || s.Queued != 0 {
 		t.Errorf("SendErrors %d, Queued %d, want %d, 0", s.SendErrors, s.Queued, total)
 	}
+}
+
+// A completion function that ends its goroutine, as one does that fails a test, is no
+// reason for the others not to be called.
+func TestDoneThatEndsItsGoroutine(t *testing.T) {
+	c := loopback(t)
+	to := datagram.To(addrOf(unboundSocket(t)), nil)
+	const total = 9
+	completed := make(chan int, total)
+	serveBurst(t, c, func() { // so that they are reported together
+		for i := range total {
+			err := c.SendFunc(background, to, func(error) {
+				completed <- i
+				if i%3 == 2 {
+					runtime.Goexit()
+				}
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	for i := range total {
+		if got := await(t, "done", completed); got != i {
+			t.Errorf("completed %d, want %d", got, i)
+		}
+	}
+	finishes(t, "Shutdown", func() { expectError(t, "Shutdown", c.Shutdown(background), nil) })
 }

@@ -137,3 +137,34 @@ func TestDoneWaitsForACallerThatSends(t *testing.T) {
 		})
 	}
 }
+
+// StopRecv may come while Serve sends what its handler has queued, when there is nothing to
+// interrupt.
+func TestStopRecvWhileServeSends(t *testing.T) {
+	c, h := hookedConn(t)
+	h.send = func(ds []socket.Outgoing, _ bool) (int, error) {
+		if err := c.StopRecv(); err != nil {
+			t.Error(err)
+		}
+		return len(ds), nil
+	}
+	for range 3 { // of which two are handled together
+		if _, err := h.Socket.Send([]socket.Outgoing{{Addr: c.LocalAddr()}}, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	calls := 0
+	result := make(chan error, 1)
+	go func() {
+		result <- c.Serve(context.Background(), func(Datagram) {
+			if calls++; calls == 2 {
+				if err := c.TryQueue(anywhere); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}()
+	if err := soon(t, "Serve", result); err != nil {
+		t.Error(err)
+	}
+}

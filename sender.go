@@ -160,16 +160,6 @@ func (s *sender) startWorker() {
 	go s.work()
 }
 
-// startReporter makes sure that somebody reports what is answered. mu must be
-// held.
-func (s *sender) startReporter() {
-	if !s.reporting && !s.answered.Empty() {
-		s.reporting = true
-		s.conn.enter()
-		go s.report()
-	}
-}
-
 // runWorker drains the queue and reports. It ends when there is nothing left to do.
 func (s *sender) runWorker() {
 	defer s.conn.leave()
@@ -185,11 +175,6 @@ func (s *sender) runWorker() {
 	if mine {
 		s.reportAll()
 	}
-}
-
-func (s *sender) runReporter() {
-	defer s.conn.leave()
-	s.reportAll()
 }
 
 // drainHere drains on the caller's goroutine, when nobody else does. mu must be held and is
@@ -307,30 +292,6 @@ func (s *sender) answer(b *queue.Block, n int, err error) {
 		s.ledger.sent += uint64(n)
 		s.ledger.bytes += uint64(bytes)
 	}
-}
-
-// reportAll calls completion functions until there are none to call. It is called with
-// reporting held and gives it up.
-func (s *sender) reportAll() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for b := s.answered.Take(); b != nil; b = s.answered.Take() {
-		s.mu.Unlock()
-		for i := range b.Tails {
-			tell := b.Tails[i].Done
-			if tell == nil && b.Tails[i].Err != nil {
-				tell = s.conn.config.errorHandler
-			}
-			if tell != nil {
-				d := Datagram{Addr: b.Datagrams[i].Addr, name: b.Datagrams[i].Name}
-				tell(s.conn.sendError(&d, b.Tails[i].Err))
-			}
-		}
-		b.Free()
-		s.mu.Lock()
-	}
-	s.reporting = false
-	s.wake()
 }
 
 // flush waits until what is queued now has been answered for, and if reported until

@@ -22,6 +22,8 @@ type Block struct {
 	Tails     []Tail
 	// Answered is how many of them the kernel has answered for.
 	Answered int
+	// Told is how many of them were reported.
+	Told int
 	// Report says that somebody waits to hear of one of them.
 	Report bool
 
