@@ -106,9 +106,10 @@ func TestDoneWaitsForACallerThatSends(t *testing.T) {
 			h.send = func([]socket.Outgoing, bool) (int, error) {
 				close(sending)
 				<-closed
-				time.Sleep(10 * time.Millisecond) // lets Done be early if it can
+				time.Sleep(10 * time.Millisecond) // lets Close and Done be early if they can
 				return 0, net.ErrClosed
 			}
+			h.close = func() error { close(closed); return nil }
 			c.send.hold(true)
 			err := c.SendFunc(context.Background(), anywhere, func(err error) {
 				if ended.Load() {
@@ -122,10 +123,7 @@ func TestDoneWaitsForACallerThatSends(t *testing.T) {
 			result := make(chan error, 1)
 			go func() { result <- call(c) }()
 			soon(t, "a send", sending)
-			go func() {
-				c.Close()
-				close(closed)
-			}()
+			go c.Close()
 			soon(t, "Done", c.Done())
 			ended.Store(true)
 			if err := soon(t, "the completion", completed); !errors.Is(err, net.ErrClosed) {

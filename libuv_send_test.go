@@ -12,12 +12,17 @@ import (
 	"example.com/datagram"
 )
 
-// deadAddr returns an address of this host that nobody listens on.
+// deadAddr returns an address of this host that refuses what is sent to it
+// until the test ends: its port is taken, by a handle that is connected to
+// somebody else.
 func deadAddr(t *testing.T, address string) netip.AddrPort {
 	t.Helper()
 	c := boundConn(t, "udp", address)
-	defer c.Close()
-	return c.LocalAddr()
+	local := c.LocalAddr()
+	if err := c.Connect(netip.AddrPortFrom(local.Addr(), 9)); err != nil {
+		t.Fatal(err)
+	}
+	return local
 }
 
 // R9.

@@ -220,12 +220,13 @@ func (r *receiver) run(s *openSocket) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.own()
+	var d Datagram // in one place: it is large, and there are millions a second
 	for r.state == receiving {
-		if d, ok := r.next(); ok {
-			r.push(d)
-			continue
+		if r.next(&d) {
+			r.push(&d)
+		} else {
+			r.receive(s)
 		}
-		r.receive(s)
 	}
 	r.running = false
 	r.disown()
@@ -244,11 +245,11 @@ func (r *receiver) receive(s *openSocket) {
 }
 
 // push delivers a datagram into the channel. mu must be held.
-func (r *receiver) push(d Datagram) {
+func (r *receiver) push(d *Datagram) {
 	for {
 		select {
-		case r.ch <- d:
-			r.ledger.push(&d)
+		case r.ch <- *d:
+			r.ledger.push(d)
 			return
 		default:
 		}
@@ -274,7 +275,7 @@ func (r *receiver) push(d Datagram) {
 
 // hand waits until the reader makes room for d, or somebody else needs the
 // receiver; then d stays pending. mu must be held and is not while waiting.
-func (r *receiver) hand(d Datagram) {
+func (r *receiver) hand(d *Datagram) {
 	r.intake.batch.Trim() // a slow reader holds no more than what is there to read
 	if r.settling > 0 {
 		// The place of d is before what somebody else may put there meanwhile.
@@ -287,7 +288,7 @@ func (r *receiver) hand(d Datagram) {
 	ch := r.ch
 	r.mu.Unlock()
 	select {
-	case ch <- d:
+	case ch <- *d:
 		pushed = true
 	case <-r.kick:
 	}
@@ -295,43 +296,40 @@ func (r *receiver) hand(d Datagram) {
 	r.handing = false
 	r.changed.Broadcast()
 	if pushed {
-		r.ledger.push(&d)
+		r.ledger.push(d)
 	} else {
 		r.putBack(d)
 	}
 }
 
 // putBack makes d the next datagram again. mu must be held.
-func (r *receiver) putBack(d Datagram) {
-	r.pending = append([]Datagram{d}, r.pending...)
+func (r *receiver) putBack(d *Datagram) {
+	r.pending = append([]Datagram{*d}, r.pending...)
 }
 
-// next returns the next datagram to deliver. mu must be held.
-func (r *receiver) next() (Datagram, bool) {
+// next makes d the next datagram to deliver. mu must be held.
+func (r *receiver) next(d *Datagram) bool {
 	peer := r.conn.peer.Load()
 	for {
-		var d Datagram
 		if len(r.pending) > 0 {
-			d = r.pending[0]
+			*d = r.pending[0]
 			r.pending[0] = Datagram{}
 			if r.pending = r.pending[1:]; len(r.pending) == 0 {
 				r.pending = nil
 			}
-		} else if ok := r.intake.next(&d, r.conn.config.maxDatagram); !ok {
-			return d, false
+		} else if !r.intake.next(d, r.conn.config.maxDatagram) {
+			return false
 		}
 		d.connected = peer != nil
-		if r.isStale(&d) {
+		switch {
+		case r.isStale(d):
 			r.ledger.staleDrops++
-			d.Release()
-			continue
-		}
-		if peer != nil && isStranger(&d, *peer) {
+		case peer != nil && isStranger(d, *peer):
 			r.ledger.policyDrops++
-			d.Release()
-			continue
+		default:
+			return true
 		}
-		return d, true
+		d.Release()
 	}
 }
 

@@ -330,7 +330,8 @@ func (s *sender) refuse() {
 	s.wake()
 }
 
-// close fails what is queued.
+// close fails what is queued. When it returns everything is answered for, if
+// not reported.
 func (s *sender) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -340,6 +341,9 @@ func (s *sender) close() {
 	if !s.draining && !s.waiting.Empty() {
 		// Nothing of this waits: the socket is closed.
 		s.drainHere(s.conn.socket())
+	}
+	for s.draining { // nor does who else is at it
+		_ = s.await(context.Background())
 	}
 }
 

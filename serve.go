@@ -111,8 +111,8 @@ func (r *receiver) serveBatch(session uint64, handle func(Datagram)) bool {
 		}
 	}()
 	for r.session == session {
-		d, ok := r.next()
-		if !ok {
+		var d Datagram
+		if !r.next(&d) {
 			return true
 		}
 		r.ledger.serve(&d)

@@ -74,7 +74,7 @@ func cContenders(dir string) []contender {
 		uv = err.Error()
 	}
 	mk := func(name, family, mode, about, absent string, lacks func(child.Args) string) contender {
-		program := strings.SplitN(name, "-", 2)[0]
+		program, _, _ := strings.Cut(name, "-")
 		return contender{
 			name: name, family: family, about: about, absent: absent, lacks: lacks,
 			argv: func(a child.Args) []string {

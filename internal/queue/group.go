@@ -20,21 +20,33 @@ var scratches = sync.Pool{New: func() any { return new(scratch) }}
 // Group makes datagrams to one destination follow one another, once for a block and
 // before any of it is sent. Order among those to one destination is kept.
 func (b *Block) Group() {
-	if b.Answered > 0 || b.order != nil || len(b.Datagrams) < 3 {
+	if b.Answered > 0 || b.order != nil || b.toOne() {
 		return
 	}
 	s := scratches.Get().(*scratch)
-	defer s.free()
+	used := 0
+	defer func() { s.free(used) }()
 	order := s.grouper.Group(len(b.Datagrams), func(i int) netip.AddrPort { return b.Datagrams[i].Addr })
 	if order == nil {
 		return
 	}
 	b.order = append(b.order, order...)
+	used = len(b.Datagrams)
 	copy(s.datagrams[:], b.Datagrams)
 	copy(s.tails[:], b.Tails)
 	for to, from := range order {
 		b.Datagrams[to], b.Tails[to] = s.datagrams[from], s.tails[from]
 	}
+}
+
+// toOne reports whether all datagrams go to one destination, as most often.
+func (b *Block) toOne() bool {
+	for i := 1; i < len(b.Datagrams); i++ {
+		if b.Datagrams[i].Addr != b.Datagrams[0].Addr {
+			return false
+		}
+	}
+	return true
 }
 
 // Ungroup restores the order in which the datagrams were accepted.
@@ -43,7 +55,7 @@ func (b *Block) Ungroup() {
 		return
 	}
 	s := scratches.Get().(*scratch)
-	defer s.free()
+	defer s.free(len(b.Datagrams))
 	copy(s.datagrams[:], b.Datagrams)
 	copy(s.tails[:], b.Tails)
 	for from, to := range b.order {
@@ -52,8 +64,9 @@ func (b *Block) Ungroup() {
 	b.order = nil
 }
 
-func (s *scratch) free() {
-	clear(s.datagrams[:])
-	clear(s.tails[:])
+// free gives back scratch memory of which n datagrams were used.
+func (s *scratch) free(n int) {
+	clear(s.datagrams[:n])
+	clear(s.tails[:n])
 	scratches.Put(s)
 }

@@ -36,10 +36,14 @@ func (c *Counts) Stopped() bool { return c.stop.Load() }
 // Received returns the datagrams counted so far.
 func (c *Counts) Received() uint64 { return c.received.Load() }
 
-// AddSent, AddReceived and AddBad are for roles that count in batches of their own.
-func (c *Counts) AddSent(n uint64)     { c.sent.Add(n) }
+// AddSent is for roles that count in batches of their own.
+func (c *Counts) AddSent(n uint64) { c.sent.Add(n) }
+
+// AddReceived is AddSent for what was received.
 func (c *Counts) AddReceived(n uint64) { c.received.Add(n) }
-func (c *Counts) AddBad(n uint64)      { c.bad.Add(n) }
+
+// AddBad is AddSent for what was not as expected.
+func (c *Counts) AddBad(n uint64) { c.bad.Add(n) }
 
 // Sink counts what arrives at one receiver. It belongs to one goroutine.
 type Sink struct {

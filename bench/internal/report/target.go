@@ -106,5 +106,5 @@ func (r *Run) TargetTable(out io.Writer) {
 		}
 		fmt.Fprintf(t, "%s\t%s %v\t%s\t%s\t%s\n", o.What, sign, o.Target, stretch, value, o.Verdict)
 	}
-	t.Flush()
+	_ = t.Flush() // an error of standard output shows by itself
 }

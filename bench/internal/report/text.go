@@ -50,7 +50,7 @@ func (w *Workload) Table(out io.Writer) {
 		}
 		fmt.Fprintln(t)
 	}
-	t.Flush()
+	_ = t.Flush() // an error of standard output shows by itself
 	for _, p := range w.Peers {
 		for _, why := range []string{p.Skipped, p.Failed} {
 			if why != "" {
@@ -117,7 +117,7 @@ func (r *Run) Growth(out io.Writer, series, title string) {
 		for i := range ws[0].Peers {
 			growthLine(t, ws, ws[0].Peers[i].Name, row.metric)
 		}
-		t.Flush()
+		_ = t.Flush() // an error of standard output shows by itself
 	}
 }
 
