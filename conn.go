@@ -165,7 +165,8 @@ func (c *Conn) Bind(ctx context.Context, network, address string) error {
 
 // Connect sets the peer: from now on the handle sends to peer, without naming
 // it, and receives from no one else; what others sent before and was not delivered
-// yet is dropped and counted in [Stats].PolicyDrops. A connected handle
+// yet is dropped and counted in [Stats].PolicyDrops, but for what lies in a channel that
+// StopRecv has closed, until receiving is resumed. A connected handle
 // is told of ICMP errors, as ECONNREFUSED, by a later send or receive. A handle without a
 // socket is bound first. Connecting a connected handle is EISCONN. It is uv_udp_connect.
 func (c *Conn) Connect(peer netip.AddrPort) error {

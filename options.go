@@ -38,7 +38,7 @@ type config struct {
 
 // Defaults that options change.
 const (
-	defaultRecvQueue   = 32 // datagrams; a longer channel moves no more of them
+	defaultRecvQueue   = 16 // datagrams; a longer channel moves no more of them, and takes memory while idle
 	defaultSendCount   = 1024
 	defaultSendBytes   = 4 << 20
 	defaultMaxDatagram = 65535
@@ -202,7 +202,7 @@ const (
 )
 
 // WithRecvQueue sets the capacity of the channel of [Conn.Recv] in datagrams,
-// 1 to 1,048,576, by default 32, and what happens when it is full, by default
+// 1 to 1,048,576, by default 16, and what happens when it is full, by default
 // [Block].
 func WithRecvQueue(n int, full Overflow) Option {
 	return func(c *config) error {
@@ -286,7 +286,9 @@ func WithDontFragment() Option { return setting(socket.DontFragment, 1) }
 // WithMaxAge drops received datagrams that have waited longer than d since the
 // system received them, counted in [Stats].StaleDrops, so that an overloaded
 // server answers requests that somebody still waits for. It is checked when a
-// datagram goes into the channel or to the handler, and turns on MetaTime. d must be positive.
+// datagram goes into the channel or to the handler, and turns on MetaTime. Linux begins to
+// stamp datagrams a moment after the first socket of the host asks for it; what has no
+// time is not dropped. d must be positive.
 func WithMaxAge(d time.Duration) Option {
 	return func(c *config) error {
 		if d <= 0 {
