@@ -111,7 +111,7 @@ func (t *transfer) sendUnsegmented(count int, wait bool) (int, error) {
 	s.counters.Retries.Add(1)
 	t.ds, t.plain = t.ds[:count], true
 	n, err := t.send(wait)
-	if n > 1 {
+	if n > 0 { // the first, and none is larger
 		s.segmentation.block(t.ds[0].Addr, errno)
 	}
 	return n, err
