@@ -300,3 +300,18 @@ func TestOffloadVariable(t *testing.T) {
 		})
 	}
 }
+
+// What limits a handle is named, and both if both may.
+func TestOffloadReason(t *testing.T) {
+	limited := func(o datagram.Offload) string { return loopback(t, datagram.WithOffload(o)).Capabilities().GRO.Reason }
+	if reason := limited(datagram.OffloadBatch); reason != "WithOffload" {
+		t.Errorf("reason %q", reason)
+	}
+	t.Setenv("DATAGRAM_OFFLOAD", "nogro")
+	if reason := limited(datagram.OffloadAll); reason != "DATAGRAM_OFFLOAD=nogro" {
+		t.Errorf("reason %q", reason)
+	}
+	if reason := limited(datagram.OffloadBatch); reason != "WithOffload and DATAGRAM_OFFLOAD=nogro" {
+		t.Errorf("reason %q", reason)
+	}
+}
