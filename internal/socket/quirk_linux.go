@@ -64,7 +64,7 @@ func (l *Limits) distrustSegments(release string) error {
 	if l.Insist || !corruptsSegments(release) {
 		return nil
 	}
-	return fmt.Errorf("Linux %s may corrupt what it segments", release)
+	return fmt.Errorf("segments may be corrupted by Linux %s", release)
 }
 
 // release is that of the running kernel.
