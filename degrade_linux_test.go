@@ -124,6 +124,7 @@ func otherLink(l *lan, f family) (*net.Interface, netip.Addr) {
 // Segments larger than the way to a destination cannot be: what was to be segmented is sent one
 // by one and fragmented. That concerns this destination and no other.
 func TestPathTooNarrowForSegments(t *testing.T) {
+	allOffloads(t)
 	for _, narrow := range []struct {
 		name string
 		make func(l *lan, f family, mtu int)
@@ -174,6 +175,7 @@ func TestPathTooNarrowForSegments(t *testing.T) {
 
 // A blackhole fails what is sent to it, each datagram by itself and nothing else.
 func TestBlackholeFailsItsDatagramsOnly(t *testing.T) {
+	allOffloads(t)
 	l := newLAN(t)
 	eachFamily(t, func(t *testing.T, f family) {
 		hole := netip.MustParseAddr("203.0.113.1")
@@ -219,6 +221,7 @@ func TestBlackholeFailsItsDatagramsOnly(t *testing.T) {
 
 // Where the device cannot segment the system does it.
 func TestDevicesWithoutOffloads(t *testing.T) {
+	allOffloads(t)
 	for _, features := range [][]string{{"tx-udp-segmentation"}, {"tx-udp-segmentation", "tx-checksum-ip-generic"}} {
 		t.Run(strings.Join(features, " "), func(t *testing.T) {
 			l := newLAN(t)
@@ -303,6 +306,7 @@ func TestOffloadVariable(t *testing.T) {
 
 // What limits a handle is named, and both if both may.
 func TestOffloadReason(t *testing.T) {
+	allOffloads(t)
 	limited := func(o datagram.Offload) string { return loopback(t, datagram.WithOffload(o)).Capabilities().GRO.Reason }
 	if reason := limited(datagram.OffloadBatch); reason != "WithOffload" {
 		t.Errorf("reason %q", reason)

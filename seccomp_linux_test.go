@@ -50,6 +50,7 @@ func deny(calls ...uint32) error {
 // withoutBatchCalls runs a test in processes where one or both of the system calls are missing.
 func withoutBatchCalls(t *testing.T, test func(t *testing.T, denied string)) {
 	t.Helper()
+	allOffloads(t)
 	if denied := os.Getenv(deniedVariable); denied != "" {
 		var calls []uint32
 		for name := range strings.SplitSeq(denied, ",") {

@@ -27,6 +27,7 @@ func unchecked() datagram.Option {
 // Linux refuses to segment for a socket without checksums (EINVAL). What it refuses
 // together leaves one by one, and nobody notices.
 func TestRefusedSegmentationFailsNoDatagram(t *testing.T) {
+	allOffloads(t)
 	c := loopback(t, unchecked())
 	peer := unboundSocket(t)
 	const total = 50
