@@ -105,6 +105,7 @@ func (c *config) limits() socket.Limits {
 		Batch:    c.offload >= OffloadBatch,
 		Coalesce: c.offload >= OffloadAll,
 		Segment:  c.offload >= OffloadAll,
+		Insist:   c.offloadAsked,
 		Reason:   "WithOffload",
 
 		NetworkErrors: c.networkErrors,
@@ -113,7 +114,12 @@ func (c *config) limits() socket.Limits {
 		l.Batch = l.Batch && env != "none"
 		l.Coalesce = l.Coalesce && env != "none" && env != "batch" && env != "nogro"
 		l.Segment = l.Segment && env != "none" && env != "batch" && env != "nogso"
-		l.Reason = offloadVariable + "=" + env
+		if c.offload == OffloadAll {
+			l.Reason = ""
+		} else {
+			l.Reason += " and "
+		}
+		l.Reason += offloadVariable + "=" + env
 	}
 	return l
 }

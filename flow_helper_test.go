@@ -92,6 +92,13 @@ var raceEnabled = func() bool {
 	return false
 }()
 
+// allOffloads makes a test that looks at offloads independent of the environment, with whose
+// help all others can be run without them.
+func allOffloads(t *testing.T) {
+	t.Helper()
+	t.Setenv("DATAGRAM_OFFLOAD", "")
+}
+
 // loopback returns a handle on the loopback interface. Like every handle of these
 // tests it is closed at the end of the test, and nothing of it may run on.
 func loopback(t *testing.T, opts ...datagram.Option) *datagram.Conn {

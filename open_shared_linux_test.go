@@ -254,6 +254,7 @@ func TestOptionsApplyToOpenedSockets(t *testing.T) {
 // What is shared stays as others know it: they may not be able to split what
 // the kernel coalesces.
 func TestOpenTurnsCoalescingOnOnlyWhenAskedTo(t *testing.T) {
+	allOffloads(t)
 	for _, test := range []struct {
 		name string
 		opts []datagram.Option

@@ -332,7 +332,8 @@ const (
 
 // WithOffload limits what the handle uses of what the system offers, by
 // default [OffloadAll]. What the system does not offer is not used, which is no error: see
-// [Conn.Capabilities].
+// [Conn.Capabilities]. A kernel that is known to corrupt what it segments is not left to do it, unless
+// OffloadAll is asked for.
 //
 // With [OffloadBatch] foreign readers of the same socket, through
 // [Conn.SyscallConn] or [Conn.File], never meet coalesced datagrams.

@@ -2,6 +2,7 @@ package datagram_test
 
 import (
 	"fmt"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -10,10 +11,9 @@ import (
 	"example.com/datagram"
 )
 
-// Linux refuses to segment for a socket without checksums (EINVAL). What it refuses
-// together leaves one by one, and nobody notices.
-func TestRefusedSegmentationFailsNoDatagram(t *testing.T) {
-	c := loopback(t, datagram.WithControl(func(_, _ string, raw syscall.RawConn) error {
+// unchecked makes a socket for which Linux does not segment.
+func unchecked() datagram.Option {
+	return datagram.WithControl(func(_, _ string, raw syscall.RawConn) error {
 		var err error
 		if e := raw.Control(func(fd uintptr) {
 			err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_NO_CHECK, 1)
@@ -21,7 +21,14 @@ func TestRefusedSegmentationFailsNoDatagram(t *testing.T) {
 			return e
 		}
 		return err
-	}))
+	})
+}
+
+// Linux refuses to segment for a socket without checksums (EINVAL). What it refuses
+// together leaves one by one, and nobody notices.
+func TestRefusedSegmentationFailsNoDatagram(t *testing.T) {
+	allOffloads(t)
+	c := loopback(t, unchecked())
 	peer := unboundSocket(t)
 	const total = 50
 	completed := make(chan error, total)
@@ -50,4 +57,22 @@ func TestRefusedSegmentationFailsNoDatagram(t *testing.T) {
 	if s := c.Stats(); s.Sent != 2*total || s.SendErrors != 0 || s.Retries == 0 {
 		t.Errorf("%+v, want %d sent, no errors and some retries", s, 2*total)
 	}
+}
+
+// Where there is no sendmmsg either, the first that leaves alone tells as much as many.
+func TestRefusedSegmentationWithoutBatchCalls(t *testing.T) {
+	withoutBatchCalls(t, func(t *testing.T, denied string) {
+		c := loopback(t, unchecked())
+		peer := unboundSocket(t)
+		expectBatch(t, c, stretchOf(addrOf(peer), 0, 10))
+		for _, d := range stretchOf(addrOf(peer), 0, 10) {
+			expectText(t, peer, string(d.Payload))
+		}
+		if s := c.Stats(); s.Retries != 1 {
+			t.Errorf("%d retries without %s, want 1", s.Retries, denied)
+		}
+		if gso := c.Capabilities().GSO; !gso.Active || !strings.Contains(gso.Reason, unix.EINVAL.Error()) {
+			t.Errorf("GSO %v, want it on, but for a destination because of EINVAL", gso)
+		}
+	})
 }

@@ -108,6 +108,7 @@ func TestCountersAreExact(t *testing.T) {
 
 // One datagram a system call where that is asked for, many where it is not.
 func TestOffloadNoneMovesOneDatagramInACall(t *testing.T) {
+	allOffloads(t)
 	const n = 20
 	calls := func(offload datagram.Offload) uint64 {
 		c := loopback(t, datagram.WithOffload(offload))

@@ -38,10 +38,6 @@ func newSystem(h *handle) Socket {
 	return s
 }
 
-// loseBatch makes do with the system calls for one message. It reports whether
-// they were not in use already.
-func (s *system) loseBatch() bool { return !s.unbatched.Swap(true) }
-
 // Most slots that one recvmmsg fills. More gains nothing measurable: the
 // system call's own cost is spread thin enough.
 const maxSlots = 64
@@ -138,10 +134,6 @@ func (r *receiving) recvmmsg(fd uintptr) bool {
 		switch errno {
 		case unix.EINTR:
 			continue
-		case unix.ENOSYS:
-			if r.want = 1; r.socket.loseBatch() {
-				continue
-			}
 		case unix.EAGAIN:
 			// A send may have taken the errno that says that there are network errors.
 			if r.networkErrors(fd) {
@@ -165,13 +157,17 @@ func (r *receiving) recvmmsg(fd uintptr) bool {
 // have lost O_NONBLOCK.
 func (r *receiving) call(fd uintptr, s *slots) (int, syscall.Errno) {
 	flags := uintptr(r.socket.receiveFlags())
-	if r.want == 1 {
-		n, _, errno := unix.Syscall(unix.SYS_RECVMSG, fd, uintptr(unsafe.Pointer(&s.headers[0].header)), flags)
-		s.headers[0].size = uint32(n)
-		return 1, errno
+	if r.want > 1 {
+		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&s.headers)), uintptr(r.want), flags, 0, 0)
+		if errno != unix.ENOSYS {
+			return int(n), errno
+		}
+		r.socket.unbatched.Store(true)
+		r.want = 1
 	}
-	n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&s.headers)), uintptr(r.want), flags, 0, 0)
-	return int(n), errno
+	n, _, errno := unix.Syscall(unix.SYS_RECVMSG, fd, uintptr(unsafe.Pointer(&s.headers[0].header)), flags)
+	s.headers[0].size = uint32(n)
+	return 1, errno
 }
 
 // bufferSize is the room that one received message gets.

@@ -84,6 +84,24 @@ func (s *segmentation) block(addr netip.AddrPort, errno syscall.Errno) {
 	s.blocks.Store(int32(len(s.blocked)))
 }
 
+// blockReason says to how many destinations segmentation is blocked, and why to one of them.
+// It is empty if to none.
+func (s *segmentation) blockReason() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now, count := time.Now(), 0
+	var errno syscall.Errno
+	for _, b := range s.blocked {
+		if !now.After(b.until) {
+			count, errno = count+1, b.errno
+		}
+	}
+	if count == 0 {
+		return ""
+	}
+	return fmt.Sprintf("not to %d of the destinations for now: %v", count, errno)
+}
+
 // SetSegmentation turns segmentation offload on or off, within the limits.
 func (s *system) SetSegmentation(on bool) {
 	s.segmentation.on.Store(on && s.limits.Segment)
@@ -98,11 +116,8 @@ func (s *system) Features() Features {
 	if f.Segment.Active && !s.segmentation.on.Load() {
 		f.Segment = Feature{Reason: "SetSegmentation"}
 	}
-	s.segmentation.mu.Lock()
-	defer s.segmentation.mu.Unlock()
-	for _, b := range s.segmentation.blocked {
-		f.Segment.Reason = fmt.Sprintf("not to %d destinations for now: %v", len(s.segmentation.blocked), b.errno)
-		break
+	if reason := s.segmentation.blockReason(); reason != "" && f.Segment.Active {
+		f.Segment.Reason = reason
 	}
 	return f
 }

@@ -111,7 +111,7 @@ func (t *transfer) sendUnsegmented(count int, wait bool) (int, error) {
 	s.counters.Retries.Add(1)
 	t.ds, t.plain = t.ds[:count], true
 	n, err := t.send(wait)
-	if n > 1 {
+	if n > 0 { // the first, and none is larger
 		s.segmentation.block(t.ds[0].Addr, errno)
 	}
 	return n, err
@@ -164,7 +164,7 @@ func (t *transfer) prepare() error {
 		t.counts[t.n] = run.Count
 		t.n++
 		ds = ds[run.Count:]
-		if !s.limits.Batch {
+		if !s.limits.Batch || s.unbatched.Load() {
 			break
 		}
 	}
@@ -248,8 +248,6 @@ func (t *transfer) sendmmsg(fd uintptr) {
 		switch {
 		case errno == unix.EINTR:
 			continue
-		case errno == unix.ENOSYS && t.socket.loseBatch():
-			continue
 		case errno != 0:
 			n = 0
 		}
@@ -266,10 +264,13 @@ func (t *transfer) call(fd uintptr) (int, syscall.Errno) {
 			flags, uintptr(unsafe.Pointer(h.Name)), uintptr(h.Namelen))
 		return 1, errno
 	}
-	if t.n == 1 || t.socket.unbatched.Load() {
-		_, _, errno := unix.Syscall(unix.SYS_SENDMSG, fd, uintptr(unsafe.Pointer(&t.headers[0].header)), flags)
-		return 1, errno
+	if t.n > 1 && !t.socket.unbatched.Load() {
+		n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&t.headers)), uintptr(t.n), flags, 0, 0)
+		if errno != unix.ENOSYS {
+			return int(n), errno
+		}
+		t.socket.unbatched.Store(true)
 	}
-	n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&t.headers)), uintptr(t.n), flags, 0, 0)
-	return int(n), errno
+	_, _, errno := unix.Syscall(unix.SYS_SENDMSG, fd, uintptr(unsafe.Pointer(&t.headers[0].header)), flags)
+	return 1, errno
 }

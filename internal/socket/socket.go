@@ -106,6 +106,8 @@ type Limits struct {
 	// Coalesce says to let the kernel coalesce received datagrams, Segment to
 	// let it segment sent ones, Batch to move several in a system call.
 	Coalesce, Segment, Batch bool
+	// Insist says to segment also where it is known to go wrong.
+	Insist bool
 	// NetworkErrors says to report network errors.
 	NetworkErrors bool
 	// Reason says who set the limit, where one of these is false.

@@ -62,7 +62,9 @@ func (h *handle) offload(config Config) {
 	h.features.Batch = feature(limits.Batch, limits, nil)
 	segment, coalesce := error(errors.ErrUnsupported), error(errors.ErrUnsupported)
 	if h.udp {
-		_, segment = h.getInt(unix.SOL_UDP, unix.UDP_SEGMENT)
+		if _, segment = h.getInt(unix.SOL_UDP, unix.UDP_SEGMENT); segment == nil {
+			segment = limits.distrustSegments(release())
+		}
 		coalesce = h.coalesce(config)
 	}
 	h.features.Segment = feature(limits.Segment, limits, segment)

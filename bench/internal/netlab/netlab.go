@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"example.com/datagram/bench/internal/child"
+	"example.com/datagram/internal/ethtool"
 )
 
 // Addresses of the two ends, from the range that RFC 2544 sets aside for benchmarks.
@@ -53,7 +54,7 @@ func New() (*Lab, error) {
 		}
 	}
 	for _, ns := range []string{l.SendNS, l.RecvNS} {
-		if err := child.In(ns, func() error { return setFeature(device, "tx-udp-segmentation", false) }); err != nil {
+		if err := child.In(ns, func() error { return ethtool.Set(device, "tx-udp-segmentation", false) }); err != nil {
 			return nil, errors.Join(err, l.Close())
 		}
 	}

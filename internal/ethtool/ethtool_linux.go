@@ -1,4 +1,4 @@
-package netlab
+package ethtool
 
 import (
 	"bytes"
@@ -18,9 +18,9 @@ const (
 	nameLen     = 32 // ETH_GSTRING_LEN
 )
 
-// setFeature turns a device's offload on or off, as "ethtool -K" does, in the namespace of the
+// Set turns a device's offload on or off, as "ethtool -K" does, in the namespace of the
 // calling thread.
-func setFeature(device, feature string, on bool) error {
+func Set(device, feature string, on bool) error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return err
