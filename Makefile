@@ -21,6 +21,11 @@ test: ## run the tests
 race: ## run the tests under the race detector
 	go test -race ./...
 
+degraded: ## run the tests with fewer offloads
+	@for offload in none batch nogso nogro; do \
+	  echo "DATAGRAM_OFFLOAD=$$offload"; DATAGRAM_OFFLOAD=$$offload go test . || exit 1; \
+	done
+
 lint: bin/golangci-lint bin/deadcode ## golangci-lint for each of LINT_OS; functions that no test reaches
 	@for os in $(LINT_OS); do \
 	  echo "golangci-lint for $$os"; GOOS=$$os bin/golangci-lint run ./... || exit 1; \
@@ -70,4 +75,4 @@ bin/%: tools/go.mod
 	go -C tools build -o ../bin/ $$(go -C tools list tool | grep '/$*$$')
 	@touch $@
 
-.PHONY: help test race lint fmt fmt-check cross examples modules fuzz bench api ci clean
+.PHONY: help test race degraded lint fmt fmt-check cross examples modules fuzz bench api ci clean
