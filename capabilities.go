@@ -2,7 +2,6 @@ package datagram
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"syscall"
 
@@ -110,7 +109,7 @@ func (c *config) limits() socket.Limits {
 
 		NetworkErrors: c.networkErrors,
 	}
-	if env := os.Getenv(offloadVariable); env != "" {
+	if env := c.environment; env != "" {
 		l.Batch = l.Batch && env != "none"
 		l.Coalesce = l.Coalesce && env != "none" && env != "batch" && env != "nogro"
 		l.Segment = l.Segment && env != "none" && env != "batch" && env != "nogso"
@@ -125,5 +124,5 @@ func (c *config) limits() socket.Limits {
 }
 
 // offloadVariable is an environment variable that limits the offloads of all handles of a program
-// below what WithOffload asks for: none, batch, nogso, nogro.
+// below what WithOffload asks for: none, batch, nogso, nogro. Another value fails New with EINVAL.
 const offloadVariable = "DATAGRAM_OFFLOAD"

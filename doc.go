@@ -104,7 +104,7 @@
 // the rest is not, [Stats].SendCalls and ReceiveCalls what it saves.
 // [WithOffload] and [Conn.SetSegmentation] turn it off, and so does the
 // environment variable DATAGRAM_OFFLOAD with the values none, batch, nogso and
-// nogro.
+// nogro, when a handle is made; another value is an error.
 //
 // # Systems
 //

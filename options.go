@@ -2,6 +2,7 @@ package datagram
 
 import (
 	"net"
+	"os"
 	"syscall"
 	"time"
 
@@ -30,6 +31,7 @@ type config struct {
 
 	offload      Offload
 	offloadAsked bool
+	environment  string // what offloadVariable was when the handle was made
 
 	networkErrors bool
 	errorHandler  func(error)
@@ -55,6 +57,12 @@ func newConfig(opts []Option) (config, error) {
 		sendBytes:   defaultSendBytes,
 		maxDatagram: defaultMaxDatagram,
 		offload:     OffloadAll,
+		environment: os.Getenv(offloadVariable),
+	}
+	switch c.environment {
+	case "", "none", "batch", "nogso", "nogro":
+	default:
+		return c, invalid(offloadVariable + "=" + c.environment)
 	}
 	for _, opt := range opts {
 		if opt == nil {

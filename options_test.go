@@ -110,3 +110,10 @@ func TestMetadataKindsAddUp(t *testing.T) {
 		t.Errorf("of all that was asked for came %+v", d.Meta)
 	}
 }
+
+// A switch that is misspelt in an emergency must not pass for one that has no effect.
+func TestUnknownOffloadInTheEnvironment(t *testing.T) {
+	t.Setenv("DATAGRAM_OFFLOAD", "no-gso")
+	_, err := datagram.New()
+	checkOpError(t, err, opShape{op: "new", network: "udp", is: syscall.EINVAL, text: "DATAGRAM_OFFLOAD=no-gso"})
+}
