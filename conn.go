@@ -25,7 +25,7 @@ import (
 // and match the system's errno, [net.ErrClosed] or [errors.ErrUnsupported] through
 // [errors.Is].
 type Conn struct {
-	config config
+	config config // never changes but for its settings and data
 
 	// opening is held while a socket is made, by whoever does it: others may
 	// give up waiting when their context ends.
@@ -33,9 +33,7 @@ type Conn struct {
 	open    atomic.Pointer[openSocket]
 	peer    atomic.Pointer[netip.AddrPort] // nil while unconnected
 
-	mu       sync.Mutex
-	settings settings // what the socket has or will have
-	data     any
+	mu sync.Mutex // guards config.settings, config.data and unsegmented
 	// unsegmented is what SetSegmentation asked for.
 	unsegmented bool
 
@@ -56,11 +54,9 @@ func New(opts ...Option) (*Conn, error) {
 		return nil, &net.OpError{Op: "new", Net: "udp", Err: err}
 	}
 	c := &Conn{
-		config:   config,
-		settings: config.settings,
-		data:     config.data,
-		opening:  semaphore.NewWeighted(1),
-		done:     make(chan struct{}),
+		config:  config,
+		opening: semaphore.NewWeighted(1),
+		done:    make(chan struct{}),
 	}
 	c.alive.Store(1)
 	c.recv.init(c)
@@ -283,12 +279,12 @@ func (c *Conn) File() (*os.File, error) {
 func (c *Conn) Data() any {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.data
+	return c.config.data
 }
 
 // SetData sets what Data returns.
 func (c *Conn) SetData(v any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.data = v
+	c.config.data = v
 }

@@ -100,7 +100,7 @@ func (c *Conn) SetMulticastInterface(ifi *net.Interface) error {
 // MulticastInterface returns what was set, nil if the choice is the system's.
 func (c *Conn) MulticastInterface() (*net.Interface, error) {
 	c.mu.Lock()
-	index, closed := c.settings.value[socket.MulticastInterface], c.closed.Load()
+	index, closed := c.config.settings.value[socket.MulticastInterface], c.closed.Load()
 	c.mu.Unlock()
 	if closed {
 		return nil, c.settingError("multicast interface", net.ErrClosed)

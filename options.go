@@ -17,7 +17,7 @@ type Option func(*config) error
 
 // config is what options set, and what a Conn remembers until it has a socket.
 type config struct {
-	settings settings
+	settings settings // what the socket has or will have
 
 	interfaceName string
 	control       func(network, address string, c syscall.RawConn) error

@@ -24,7 +24,7 @@ func (c *Conn) set(option socket.Option, value int) error {
 	default:
 		return c.settingError(option.String(), err)
 	}
-	c.settings.remember(option, value)
+	c.config.settings.remember(option, value)
 	return nil
 }
 
@@ -33,8 +33,8 @@ func (c *Conn) get(option socket.Option) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s, err := c.existing()
-	if err == syscall.EBADF && c.settings.asked[option] {
-		return c.settings.value[option], nil
+	if err == syscall.EBADF && c.config.settings.asked[option] {
+		return c.config.settings.value[option], nil
 	}
 	if err != nil {
 		return 0, c.settingError(option.String(), err)

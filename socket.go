@@ -93,7 +93,7 @@ func (c *Conn) adopt(s socket.Socket, applied []socket.Setting) error {
 		return c.opError("listen", nil, net.ErrClosed)
 	}
 	// Setters may have been called while the socket was made.
-	for _, setting := range c.settings.list() {
+	for _, setting := range c.config.settings.list() {
 		if slices.Contains(applied, setting) {
 			continue
 		}
@@ -116,7 +116,7 @@ func (c *Conn) socketConfig() socket.Config {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return socket.Config{
-		Settings:       c.settings.list(),
+		Settings:       c.config.settings.list(),
 		Interface:      c.config.interfaceName,
 		Control:        c.config.control,
 		LocalAddresses: true,
