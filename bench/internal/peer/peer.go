@@ -33,7 +33,7 @@ type Peer struct {
 
 // Peers returns the Go contenders in the order in which they run.
 func Peers() []Peer {
-	return append([]Peer{netPeer, xnetPeer, gnetPeer, wireguardPeer}, datagramPeers()...)
+	return append([]Peer{netPeer, netChannelPeer, xnetPeer, gnetPeer, wireguardPeer}, datagramPeers()...)
 }
 
 // Find returns the peer of that name.
