@@ -168,8 +168,10 @@ func (d Datagram) Reply(payload []byte) Datagram {
 	return reply
 }
 
-// control returns what to ask the system for, nil for nothing. It points into d.
+// control returns what to ask the system for, nil for nothing. It points into d, whose
+// receive time it forgets: that is nothing to ask for, and would keep neighbours from leaving together.
 func (d *Datagram) control() *socket.Control {
+	d.Meta.Time = time.Time{}
 	if d.Meta == (Metadata{}) {
 		return nil
 	}

@@ -5,23 +5,23 @@ import (
 	"net/netip"
 )
 
-// maxGroup is how many datagrams a Grouper can put in order together.
-const maxGroup = 256
+// MaxGroup is how many datagrams a Grouper can put in order together.
+const MaxGroup = 1024
 
 // A Grouper finds an order of datagrams in which those to one destination
 // follow one another, so that they form runs. Among themselves they keep their order.
 type Grouper struct {
-	order [maxGroup]uint16
+	order [MaxGroup]uint16
 	// first, next and last chain the datagrams of each group, in the order of
 	// their first ones. The table finds a group by destination; 0 is empty.
-	first, next, last [maxGroup]uint16
-	table             [2 * maxGroup]uint16
+	first, next, last [MaxGroup]uint16
+	table             [2 * MaxGroup]uint16
 }
 
 // Group returns the order of n datagrams, or nil if the given one will do. addr tells the destination of each.
 // The order is valid until the next call.
 func (g *Grouper) Group(n int, addr func(int) netip.AddrPort) []uint16 {
-	if n > maxGroup {
+	if n > MaxGroup {
 		return nil
 	}
 	clear(g.table[:])

@@ -11,8 +11,8 @@ import (
 // scratch is what reordering a block takes.
 type scratch struct {
 	grouper   batch.Grouper
-	datagrams [blockDatagrams]socket.Outgoing
-	tails     [blockDatagrams]Tail
+	datagrams [mixedDatagrams]socket.Outgoing
+	tails     [mixedDatagrams]Tail
 }
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
@@ -20,7 +20,7 @@ var scratches = sync.Pool{New: func() any { return new(scratch) }}
 // Group makes datagrams to one destination follow one another, once for a block and
 // before any of it is sent. Order among those to one destination is kept.
 func (b *Block) Group() {
-	if b.Answered > 0 || b.order != nil || b.toOne() {
+	if b.Answered > 0 || b.order != nil || !b.mixed {
 		return
 	}
 	s := scratches.Get().(*scratch)
@@ -37,16 +37,6 @@ func (b *Block) Group() {
 	for to, from := range order {
 		b.Datagrams[to], b.Tails[to] = s.datagrams[from], s.tails[from]
 	}
-}
-
-// toOne reports whether all datagrams go to one destination, as most often.
-func (b *Block) toOne() bool {
-	for i := 1; i < len(b.Datagrams); i++ {
-		if b.Datagrams[i].Addr != b.Datagrams[0].Addr {
-			return false
-		}
-	}
-	return true
 }
 
 // Ungroup restores the order in which the datagrams were accepted.

@@ -7,13 +7,22 @@ import (
 	"slices"
 	"sync"
 
+	"example.com/datagram/internal/batch"
 	"example.com/datagram/internal/buffer"
 	"example.com/datagram/internal/socket"
 )
 
-// blockDatagrams is how many datagrams a block holds at most. A block is sent
-// as a whole; four full segmented messages amortise a system call well enough.
-const blockDatagrams = 256
+// How many datagrams a block holds at most, to one destination and to several. It is sent
+// as a whole: four full segmented messages amortise a system call well enough, and datagrams
+// to several destinations have to be many to form runs.
+const (
+	blockDatagrams = 256
+	mixedDatagrams = batch.MaxGroup
+)
+
+// maxChunks bounds the memory of a block to several destinations. To one it has a
+// single chunk.
+const maxChunks = 16
 
 // A Block holds datagrams that were accepted one after the other.
 type Block struct {
@@ -29,9 +38,10 @@ type Block struct {
 
 	// order is nil, or where the datagrams stood before Group.
 	order    []uint16
+	mixed    bool // there are several destinations
 	controls []socket.Control
-	chunk    *buffer.Chunk
-	used     int
+	chunks   []*buffer.Chunk
+	used     int // of the last chunk
 	next     *Block
 }
 
@@ -42,22 +52,18 @@ type Tail struct {
 	Err  error       // the kernel's answer
 }
 
-var blocks = sync.Pool{New: func() any {
-	return &Block{
-		Datagrams: make([]socket.Outgoing, 0, blockDatagrams),
-		Tails:     make([]Tail, 0, blockDatagrams),
-	}
-}}
+var blocks = sync.Pool{New: func() any { return new(Block) }}
 
 // Free gives back the block's memory.
 func (b *Block) Free() {
 	clear(b.Datagrams)
 	clear(b.Tails)
 	clear(b.controls)
-	if b.chunk != nil {
-		b.chunk.Free()
+	for i, chunk := range b.chunks {
+		chunk.Free()
+		b.chunks[i] = nil
 	}
-	*b = Block{Datagrams: b.Datagrams[:0], Tails: b.Tails[:0], controls: b.controls[:0]}
+	*b = Block{Datagrams: b.Datagrams[:0], Tails: b.Tails[:0], controls: b.controls[:0], chunks: b.chunks[:0]}
 	blocks.Put(b)
 }
 
@@ -80,30 +86,32 @@ func (b *Block) SplitAnswered() *Block {
 
 // memory returns n bytes for a payload, or nil if the block has no room.
 func (b *Block) memory(n int) []byte {
-	if len(b.Datagrams) == cap(b.Datagrams) {
+	limit, chunks := blockDatagrams, 1
+	if b.mixed {
+		limit, chunks = mixedDatagrams, maxChunks
+	}
+	if len(b.Datagrams) >= limit {
 		return nil
 	}
 	if n > buffer.Size {
 		return make([]byte, n) // only families other than the Internet's have such datagrams
 	}
-	if b.chunk == nil {
-		b.chunk = buffer.Get(buffer.Size)
-	}
-	if n > len(b.chunk.Bytes)-b.used {
-		return nil
+	if len(b.chunks) == 0 || n > buffer.Size-b.used {
+		if len(b.chunks) >= chunks {
+			return nil
+		}
+		b.chunks = append(b.chunks, buffer.Get(buffer.Size))
+		b.used = 0
 	}
 	start := b.used
 	b.used += n
-	return b.chunk.Bytes[start:b.used:b.used]
+	return b.chunks[len(b.chunks)-1].Bytes[start:b.used:b.used]
 }
 
 // control returns a copy of c. Neighbours usually have the same, and share it.
 func (b *Block) control(c *socket.Control) *socket.Control {
 	if n := len(b.controls); n > 0 && b.controls[n-1] == *c {
 		return &b.controls[n-1]
-	}
-	if b.controls == nil {
-		b.controls = make([]socket.Control, 0, blockDatagrams) // never grows: there are pointers to it
 	}
 	b.controls = append(b.controls, *c)
 	return &b.controls[len(b.controls)-1]
@@ -128,6 +136,7 @@ func (l *List) Append(d socket.Outgoing, control *socket.Control, n int, tail Ta
 	if control != nil {
 		d.Control = b.control(control)
 	}
+	b.mixed = b.mixed || len(b.Datagrams) > 0 && d.Addr != b.Datagrams[0].Addr
 	b.Datagrams = append(b.Datagrams, d)
 	b.Tails = append(b.Tails, tail)
 	b.Report = b.Report || tail.Done != nil

@@ -95,7 +95,7 @@ func TestPayloadsLieBehindOneAnother(t *testing.T) {
 	}
 	b := l.Take()
 	for i, d := range b.Datagrams {
-		if len(d.Payload) != 100 || cap(d.Payload) != 100 || &d.Payload[0] != &b.chunk.Bytes[i*100] {
+		if len(d.Payload) != 100 || cap(d.Payload) != 100 || &d.Payload[0] != &b.chunks[0].Bytes[i*100] {
 			t.Errorf("payload %d lies elsewhere, or has a capacity of %d", i, cap(d.Payload))
 		}
 	}
@@ -202,7 +202,7 @@ func TestFreeForgets(t *testing.T) {
 			t.Fatalf("datagram %d is remembered", i)
 		}
 	}
-	if b.Report || b.Answered != 0 || b.chunk != nil || b.used != 0 {
+	if b.Report || b.Answered != 0 || len(b.chunks) != 0 || b.used != 0 {
 		t.Errorf("%+v is remembered", b)
 	}
 }
