@@ -277,8 +277,9 @@ func WithMetadata(kinds ...MetadataKind) Option {
 // WithNetworkErrors reports what routers and hosts say about datagrams that the handle sent, to
 // whomever, as [*NetworkError] to the function of [WithErrorHandler], while the
 // handle receives or sends. Such a report never fails another datagram: what the system
-// gives it to is tried again. It is errors.ErrUnsupported on systems other
-// than Linux. UV_UDP_LINUX_RECVERR.
+// gives it to is tried again. Linux also says then, with ENOBUFS, that the network device's
+// queue had no place for a datagram, which it keeps to itself otherwise: see [Conn.Send].
+// It is errors.ErrUnsupported on systems other than Linux. UV_UDP_LINUX_RECVERR.
 func WithNetworkErrors() Option {
 	return func(c *config) error {
 		c.networkErrors = true

@@ -1,0 +1,107 @@
+package datagram_test
+
+import (
+	"errors"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"example.com/datagram"
+	"example.com/datagram/internal/netns"
+)
+
+// queueing gives the near end of a LAN a queueing discipline, in the words of tc(8), which drops what
+// finds no place in it.
+func (l *lan) queueing(t *testing.T, discipline string) {
+	t.Helper()
+	words := append([]string{"qdisc", "replace", "dev", l.nearEnd.Name, "root"}, strings.Fields(discipline)...)
+	out, err := l.near.Output(exec.Command("tc", words...))
+	if errors.Is(err, exec.ErrNotFound) {
+		netns.Skip(t, err.Error())
+	}
+	if err != nil {
+		t.Fatalf("tc %v: %v\n%s", words, err, out)
+	}
+	// Of what it keeps for a neighbour that it has to look for, the kernel does not say what is lost.
+	for _, f := range families {
+		l.near.IP("neighbour replace %s lladdr %s dev %s nud permanent", f.far, l.farEnd.HardwareAddr, l.nearEnd.Name)
+	}
+}
+
+// A device queue without any place drops everything. With WithNetworkErrors the kernel says so.
+func TestNoBuffers(t *testing.T) {
+	l := newLAN(t)
+	l.queueing(t, "pfifo limit 0")
+	eachFamily(t, func(t *testing.T, f family) {
+		receiver := listenIn(t, l.far, f.network, ":0")
+		lost := datagram.To(at(f.far, receiver), []byte("lost"))
+
+		c := listenIn(t, l.near, f.network, ":0", datagram.WithNetworkErrors())
+		if _, err := c.TrySend(lost); !errors.Is(err, syscall.ENOBUFS) || errors.Is(err, datagram.ErrWouldBlock) {
+			t.Errorf("TrySend: %v, want ENOBUFS", err)
+		}
+		if s := c.Stats(); s.Retries != 0 || s.SendErrors != 1 {
+			t.Errorf("TrySend: %d retries, %d failed; want 0, 1", s.Retries, s.SendErrors)
+		}
+		if err := pushed(t, c, lost); !errors.Is(err, syscall.ENOBUFS) {
+			t.Errorf("queued: %v, want ENOBUFS", err)
+		}
+		if s := c.Stats(); s.Retries == 0 || s.SendErrors != 2 || s.Sent != 0 {
+			t.Errorf("queued: %+v, want retries, 2 failed", s)
+		}
+		// The loopback interface has a queue of its own.
+		push(t, c, datagram.To(at(f.near, c), []byte("to itself")))
+		wantNext(t, c, "to itself")
+
+		unaware := listenIn(t, l.near, f.network, ":0")
+		push(t, unaware, lost)
+	})
+}
+
+// A device that is slower than the program: what finds no place at first leaves later, once and in
+// order, and what never finds one is told so.
+func TestSlowDevice(t *testing.T) {
+	l := newLAN(t)
+	// A millisecond for each datagram, and room for two of them.
+	l.queueing(t, "tbf rate 8mbit burst 1500 limit 3000")
+	eachFamily(t, func(t *testing.T, f family) {
+		receiver := listenIn(t, l.far, f.network, ":0")
+		// Of a message that the kernel segments the discipline may drop a part without a word.
+		c := listenIn(t, l.near, f.network, ":0", datagram.WithNetworkErrors(), datagram.WithOffload(datagram.OffloadBatch))
+		payload := make([]byte, 1000)
+		var sent []string
+		for next := 0; c.Stats().Retries == 0; {
+			var numbers []string
+			answers := make(chan error, 20)
+			for range cap(answers) {
+				numbers = append(numbers, strconv.Itoa(next))
+				copy(payload, numbers[len(numbers)-1]+" ")
+				next++
+				err := c.SendFunc(within(t), datagram.To(at(f.far, receiver), payload), func(err error) { answers <- err })
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, number := range numbers {
+				switch err := await(t, "an answer", answers); {
+				case err == nil:
+					sent = append(sent, number)
+				case !errors.Is(err, syscall.ENOBUFS):
+					t.Errorf("%v, want nil or ENOBUFS", err)
+				}
+			}
+		}
+		for _, want := range sent {
+			if got, _, _ := strings.Cut(string(pull(t, receiver).Payload), " "); got != want {
+				t.Fatalf("received number %s, want %s", got, want)
+			}
+		}
+		if s := c.Stats(); s.Sent != uint64(len(sent)) || s.Accepted != s.Sent+s.SendErrors {
+			t.Errorf("%d sent; %+v", len(sent), s)
+		}
+		push(t, c, datagram.To(at(f.far, receiver), []byte("the last")))
+		wantNext(t, receiver, "the last")
+	})
+}
