@@ -115,7 +115,15 @@ type Limits struct {
 }
 
 // Features are what a socket does beyond moving one datagram at a time.
-type Features struct{ Batch, Segment, Coalesce, Local Feature }
+type Features struct {
+	Batch, Segment, Coalesce            Feature
+	Local, HopLimit, TrafficClass, Time Feature // metadata of received datagrams
+	NetworkErrors, DontFragment         Feature
+
+	// ReceiveMessages and SendMessages are the most messages that one system call moves,
+	// Segments the most datagrams that one sent message holds.
+	ReceiveMessages, SendMessages, Segments int
+}
 
 // A Feature says whether something is in use and, if not, why.
 type Feature struct {
