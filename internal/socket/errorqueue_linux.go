@@ -77,10 +77,8 @@ func parseNetworkError(b []byte, z *zones) (e NetworkError, ok bool) {
 		var extended unix.SockExtendedErr
 		copy((*[size]byte)(unsafe.Pointer(&extended))[:], m.Data)
 		e.Errno = unix.Errno(extended.Errno)
-		switch {
-		case extended.Origin == unix.SO_EE_ORIGIN_LOCAL, extended.Origin == unix.SO_EE_ORIGIN_ICMP, extended.Origin == unix.SO_EE_ORIGIN_ICMP6:
-		default:
-			continue // time stamps and such
+		if extended.Origin != unix.SO_EE_ORIGIN_ICMP && extended.Origin != unix.SO_EE_ORIGIN_ICMP6 {
+			continue // time stamps and such, and what send has returned too
 		}
 		if e.Errno == unix.EMSGSIZE {
 			e.MTU = int(extended.Info)
@@ -119,16 +117,18 @@ func (s *system) pollable() NetworkErrors {
 	return list
 }
 
-// isNetworkError says whether an errno of a send may be about a datagram sent
-// earlier, perhaps to somebody else.
-func (s *system) isNetworkError(errno unix.Errno) bool {
+// networkRetries says how many times to try again a send that failed with an errno that may be about
+// a datagram sent earlier, perhaps to somebody else: the kernel gives it to whoever comes next. Another
+// may come in the meantime, and another.
+func (s *system) networkRetries(errno unix.Errno) int {
 	if !s.limits.NetworkErrors {
-		return false
+		return 0
 	}
 	switch errno {
-	case unix.ECONNREFUSED, unix.EHOSTUNREACH, unix.ENETUNREACH, unix.EHOSTDOWN, unix.ENONET,
-		unix.EPROTO, unix.ENOPROTOOPT, unix.EACCES, unix.EOPNOTSUPP, unix.EMSGSIZE:
-		return true
+	case unix.ECONNREFUSED, unix.EHOSTDOWN, unix.ENONET, unix.EPROTO, unix.ENOPROTOOPT, unix.EOPNOTSUPP:
+		return maxErrors // no datagram's own: only ICMP says these (icmp_err_convert, icmpv6_err_convert)
+	case unix.EHOSTUNREACH, unix.ENETUNREACH, unix.EACCES, unix.EMSGSIZE:
+		return 8 // a datagram's own repeats, and each EMSGSIZE leaves something in the error queue
 	}
-	return false
+	return 0
 }

@@ -144,7 +144,7 @@ func (r *receiving) recvmmsg(fd uintptr) bool {
 			return false
 		case 0:
 		default:
-			if !r.networkErrors(fd) && r.socket.isNetworkError(errno) {
+			if !r.networkErrors(fd) && r.socket.networkRetries(errno) > 0 {
 				continue // a send has found and reported it
 			}
 		}

@@ -77,16 +77,14 @@ func (t *transfer) send(wait bool) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if count := t.counts[0]; count > 1 && segmentationErrors(t.errno) {
-		return t.sendUnsegmented(count, wait)
-	}
-	for i := 0; i < maxErrors && s.isNetworkError(t.errno); i++ {
-		// Most likely a report on a datagram sent before: the kernel gives it to whoever
-		// comes next. This datagram's own errors repeat.
+	for i := 0; i < s.networkRetries(t.errno); i++ {
 		s.counters.Retries.Add(1)
 		if err := t.attempt(); err != nil {
 			return 0, err
 		}
+	}
+	if count := t.counts[0]; count > 1 && segmentationErrors(t.errno) {
+		return t.sendUnsegmented(count, wait)
 	}
 	switch t.errno {
 	case 0:
