@@ -154,9 +154,10 @@ func (d Datagram) Clone() Datagram {
 // address, as the handle's peer is meant. The payload is not copied.
 func (d Datagram) Reply(payload []byte) Datagram {
 	reply := Datagram{Payload: payload}
-	if !d.connected {
-		reply.Addr, reply.name = d.Addr, d.name
+	if d.connected { // which has settled the source too
+		return reply
 	}
+	reply.Addr, reply.name = d.Addr, d.name
 	// A group's address is nothing to send from. The interface is left to
 	// routing but where the address means nothing without it.
 	if local := d.Meta.Local; local.IsValid() && !d.elsewhere && !local.IsMulticast() {

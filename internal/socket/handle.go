@@ -28,6 +28,7 @@ type handle struct {
 	raw      syscall.RawConn
 	family   Family
 	udp      bool
+	wildcard bool // bound to no address in particular
 	network  string
 	limits   Limits
 	features Features
@@ -77,11 +78,13 @@ func (Kernel) Listen(ctx context.Context, network, address string, config Config
 
 // configure prepares a socket, before it is bound if it is not bound already.
 func (h *handle) configure(network, address string, wildcard bool, config Config) error {
+	h.wildcard = wildcard
 	h.offload(config)
 	h.describe(config)
 	if config.LocalAddresses && wildcard && h.family != Other {
 		err := h.SetOption(ReceiveLocal, 1)
 		h.features.Local = feature(true, nil, err)
+		h.features.Local.Active = err == nil || errors.Is(err, errNotIPv4)
 	}
 	if config.Limits.NetworkErrors {
 		if err := h.reportNetworkErrors(); err != nil {

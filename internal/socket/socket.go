@@ -220,7 +220,7 @@ type Incoming struct {
 	// Truncated says that the end of the payload was discarded.
 	Truncated bool
 	// Elsewhere says that the datagram was sent to a broadcast or multicast
-	// address: no address to answer from.
+	// address, or that the system answers from the right one by itself: there is none to name.
 	Elsewhere bool
 	// Addr is the sender of an Internet datagram, Name of any other.
 	Addr    netip.AddrPort

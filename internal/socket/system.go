@@ -53,6 +53,8 @@ func (h *handle) supports(option Option) bool {
 		return false
 	case option == DontFragment:
 		return (!v4 || dontFragment4.name != 0) && (!v6 || dontFragment6.name != 0)
+	case h.family == Dual && !ipv4OnDual:
+		return false
 	case option == ReceiveTrafficClass && v4 && receiveTOS == 0:
 		return false
 	}

@@ -24,6 +24,7 @@ const (
 	sendTTL      = unix.IP_TTL
 	closeOnExec  = unix.MSG_CMSG_CLOEXEC
 	emptyControl = true
+	ipv4OnDual   = true
 
 	pathMTU4 = unix.IP_MTU
 	pathMTU6 = unix.IPV6_MTU
