@@ -48,7 +48,9 @@ type Datagram struct {
 
 // Metadata is what travels beside a datagram's payload. When receiving, fields
 // are filled in as [WithMetadata] asks; the zero value means unknown. When
-// sending, the zero value means the socket's default.
+// sending, the zero value means the socket's default, and what the system cannot do is
+// errors.ErrUnsupported: on Windows everything, on macOS and BSD HopLimit over IPv4, on NetBSD and
+// OpenBSD TrafficClass over IPv4, on BSD IfIndex over IPv4 without Local.
 type Metadata struct {
 	// Local is the address that a received datagram was sent to, which may be
 	// a multicast or broadcast address, or the address to send from. To send

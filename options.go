@@ -261,7 +261,9 @@ const (
 
 // WithMetadata asks for metadata of received datagrams. Given several times it
 // adds. MetaLocal is on by default for handles bound to a wildcard address, so
-// that [Datagram.Reply] answers from the address that was asked.
+// that [Datagram.Reply] answers from the address that was asked. What a system does not
+// have is errors.ErrUnsupported: on Windows all kinds, on NetBSD and OpenBSD MetaTrafficClass of
+// IPv4, on macOS and BSD all but MetaTime for both families at once.
 func WithMetadata(kinds ...MetadataKind) Option {
 	return func(c *config) error {
 		for _, kind := range kinds {

@@ -42,13 +42,13 @@ func TestNoBuffers(t *testing.T) {
 		if _, err := c.TrySend(lost); !errors.Is(err, syscall.ENOBUFS) || errors.Is(err, datagram.ErrWouldBlock) {
 			t.Errorf("TrySend: %v, want ENOBUFS", err)
 		}
-		if s := c.Stats(); s.Retries != 0 || s.SendErrors != 1 {
-			t.Errorf("TrySend: %d retries, %d failed; want 0, 1", s.Retries, s.SendErrors)
+		if s := c.Stats(); s.Retries != 0 || s.SendErrors != 1 || s.NoBuffers != 1 {
+			t.Errorf("TrySend: %+v, want no retry, 1 failed without buffers", s)
 		}
 		if err := pushed(t, c, lost); !errors.Is(err, syscall.ENOBUFS) {
 			t.Errorf("queued: %v, want ENOBUFS", err)
 		}
-		if s := c.Stats(); s.Retries == 0 || s.SendErrors != 2 || s.Sent != 0 {
+		if s := c.Stats(); s.Retries == 0 || s.SendErrors != 2 || s.Sent != 0 || s.NoBuffers != 2+s.Retries {
 			t.Errorf("queued: %+v, want retries, 2 failed", s)
 		}
 		// The loopback interface has a queue of its own.

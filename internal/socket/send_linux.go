@@ -110,6 +110,7 @@ func (t *transfer) sendUnsegmented(count int, wait bool) (int, error) {
 	t.ds, t.plain = t.ds[:count], true
 	n, err := t.send(wait)
 	if n > 0 { // the first, and none is larger
+		s.counters.Fallbacks.Add(1)
 		s.segmentation.block(t.ds[0].Addr, errno)
 	}
 	return n, err

@@ -175,6 +175,8 @@ const (
 type Counters struct {
 	SendCalls, ReceiveCalls atomic.Uint64 // that moved datagrams
 	Retries                 atomic.Uint64 // sends tried again by themselves
+	Fallbacks               atomic.Uint64 // batches that went only without segmentation offload
+	NoBuffers               atomic.Uint64 // the sender's: how often Send said ENOBUFS
 }
 
 // Control is what travels beside a datagram's payload.
