@@ -56,17 +56,21 @@ func newPath(t *testing.T) *path {
 	p.router.IP("link set %s mtu %d", behind.Name, narrow)
 	p.router.Sysctl("net/ipv4/ip_forward", "1")
 	p.router.Sysctl("net/ipv6/conf/all/forwarding", "1")
-	for _, n := range []*netns.Namespace{p.router, p.far} {
-		n.Sysctl("net/ipv4/icmp_ratemask", "0")
-		n.Sysctl("net/ipv6/icmp/ratelimit", "0")
-		n.Sysctl("net/ipv6/icmp/ratemask", "129") // echo replies, the only ones limited
-	}
+	unlimitICMP(p.router)
+	unlimitICMP(p.far)
 	// The router soon gives up looking for a host that is missing.
 	for _, family := range []string{"ipv4", "ipv6"} {
 		p.router.Sysctl(fmt.Sprintf("net/%s/neigh/%s/retrans_time_ms", family, behind.Name), "10")
 		p.router.Sysctl(fmt.Sprintf("net/%s/neigh/%s/mcast_solicit", family, behind.Name), "1")
 	}
 	return p
+}
+
+// unlimitICMP makes a host report every error that there is.
+func unlimitICMP(n *netns.Namespace) {
+	n.Sysctl("net/ipv4/icmp_ratemask", "0")
+	n.Sysctl("net/ipv6/icmp/ratelimit", "0")
+	n.Sysctl("net/ipv6/icmp/ratemask", "129") // echo replies, the only ones limited
 }
 
 // What routers and hosts on the way report is told, with its circumstances, and costs neither those who

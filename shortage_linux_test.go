@@ -27,6 +27,7 @@ func (l *lan) queueing(t *testing.T, discipline string) {
 	// Of what it keeps for a neighbour that it has to look for, the kernel does not say what is lost.
 	for _, f := range families {
 		l.near.IP("neighbour replace %s lladdr %s dev %s nud permanent", f.far, l.farEnd.HardwareAddr, l.nearEnd.Name)
+		l.far.IP("neighbour replace %s lladdr %s dev %s nud permanent", f.near, l.nearEnd.HardwareAddr, l.farEnd.Name)
 	}
 }
 
@@ -103,5 +104,41 @@ func TestSlowDevice(t *testing.T) {
 		}
 		push(t, c, datagram.To(at(f.far, receiver), []byte("the last")))
 		wantNext(t, receiver, "the last")
+	})
+}
+
+// While the send buffer is full the poller has nothing to tell but that there are network errors, which Go takes
+// for a failure. All of them are told, and what comes in is received.
+func TestNetworkErrorsWhileSendBufferIsFull(t *testing.T) {
+	const count = 60
+	l := newLAN(t)
+	unlimitICMP(l.far)
+	l.queueing(t, "tbf rate 800kbit burst 1600 limit 1000000") // 10 ms each, and none is dropped
+	eachFamily(t, func(t *testing.T, f family) {
+		gone, peer := listenIn(t, l.far, f.network, ":0"), listenIn(t, l.far, f.network, ":0")
+		dead := at(f.far, gone)
+		gone.Close()
+		reports := make(chan error, 10*count)
+		c := listenIn(t, l.near, f.network, ":0", datagram.WithNetworkErrors(), datagram.WithWriteBuffer(1), datagram.WithOffload(datagram.OffloadBatch),
+			datagram.WithErrorHandler(func(err error) { reports <- err }))
+		c.Recv()
+		for range count {
+			if err := c.Send(within(t), datagram.To(dead, make([]byte, 1000))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i := range count {
+			if err := await(t, "a report", reports); !errors.Is(err, syscall.ECONNREFUSED) {
+				t.Fatal(err)
+			}
+			push(t, peer, datagram.To(at(f.near, c), strconv.AppendInt(nil, int64(i), 10)))
+			wantNext(t, c, strconv.Itoa(i))
+		}
+		if err := c.Flush(within(t)); err != nil {
+			t.Fatal(err)
+		}
+		if s := c.Stats(); s.Sent != count || s.SendErrors != 0 || len(reports) > 0 {
+			t.Errorf("%d more reports; %+v", len(reports), s)
+		}
 	})
 }
