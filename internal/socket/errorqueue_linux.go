@@ -2,6 +2,8 @@ package socket
 
 import (
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -22,21 +24,47 @@ func (h *handle) reportNetworkErrors() error {
 	return nil
 }
 
-// maxErrors bounds how many network errors are taken from the queue together.
-const maxErrors = 64
+// networkErrors are taken from the kernel by whoever meets one and told by whoever asks.
+type networkErrors struct {
+	mu        sync.Mutex
+	list      NetworkErrors // not told yet
+	collected atomic.Uint64 // ever
+}
+
+const (
+	// maxErrors bounds how many network errors wait to be told. The kernel keeps, or drops, the rest.
+	maxErrors = 256
+	// maxUnexplained is how many times to try again a send that fails as if for a network error when there
+	// is none: it may have been taken from the queue before the kernel told of it.
+	maxUnexplained = 8
+)
 
 // NetworkErrors empties the error queue.
 func (s *system) NetworkErrors() NetworkErrors {
-	var list NetworkErrors
-	_ = s.control(func(fd uintptr) error {
-		list = readErrorQueue(fd, &s.zones)
-		return nil
-	})
+	s.collectNetworkErrors()
+	e := &s.networkErrors
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	list := e.list
+	e.list = nil
 	return list
 }
 
-func readErrorQueue(fd uintptr, z *zones) NetworkErrors {
-	var list NetworkErrors
+// collectNetworkErrors takes what is in the kernel's error queue, and returns how many were ever taken.
+func (s *system) collectNetworkErrors() uint64 {
+	e := &s.networkErrors
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	_ = s.control(func(fd uintptr) error {
+		before := len(e.list)
+		e.list = readErrorQueue(fd, e.list, &s.zones)
+		e.collected.Add(uint64(len(e.list) - before))
+		return nil
+	})
+	return e.collected.Load()
+}
+
+func readErrorQueue(fd uintptr, list NetworkErrors, z *zones) NetworkErrors {
 	var name sockaddr
 	var control [controlSize]byte
 	var payload [1]byte // the datagram is returned too, and of no use
@@ -92,10 +120,10 @@ func parseNetworkError(b []byte, z *zones) (e NetworkError, ok bool) {
 	return e, false
 }
 
-// networkErrors finds the network errors behind an errno of a receive.
-func (r *receiving) networkErrors(fd uintptr) bool {
+// findNetworkErrors finds the network errors behind an errno of a receive.
+func (r *receiving) findNetworkErrors() bool {
 	if r.socket.limits.NetworkErrors {
-		r.errors = readErrorQueue(fd, &r.socket.zones)
+		r.errors = r.socket.NetworkErrors()
 	}
 	return len(r.errors) > 0
 }
@@ -117,18 +145,16 @@ func (s *system) pollable() NetworkErrors {
 	return list
 }
 
-// networkRetries says how many times to try again a send that failed with an errno that may be about
-// a datagram sent earlier, perhaps to somebody else: the kernel gives it to whoever comes next. Another
-// may come in the meantime, and another.
-func (s *system) networkRetries(errno unix.Errno) int {
+// isNetworkError says whether an errno of a send may be about a datagram sent
+// earlier, perhaps to somebody else.
+func (s *system) isNetworkError(errno unix.Errno) bool {
 	if !s.limits.NetworkErrors {
-		return 0
+		return false
 	}
 	switch errno {
-	case unix.ECONNREFUSED, unix.EHOSTDOWN, unix.ENONET, unix.EPROTO, unix.ENOPROTOOPT, unix.EOPNOTSUPP:
-		return maxErrors // no datagram's own: only ICMP says these (icmp_err_convert, icmpv6_err_convert)
-	case unix.EHOSTUNREACH, unix.ENETUNREACH, unix.EACCES, unix.EMSGSIZE:
-		return 8 // a datagram's own repeats, and each EMSGSIZE leaves something in the error queue
+	case unix.ECONNREFUSED, unix.EHOSTUNREACH, unix.ENETUNREACH, unix.EHOSTDOWN, unix.ENONET,
+		unix.EPROTO, unix.ENOPROTOOPT, unix.EACCES, unix.EOPNOTSUPP, unix.EMSGSIZE:
+		return true
 	}
-	return 0
+	return false
 }

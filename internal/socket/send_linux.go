@@ -70,6 +70,7 @@ func (s *system) Send(ds []Outgoing, wait bool) (int, error) {
 
 func (t *transfer) send(wait bool) (int, error) {
 	s := t.socket
+	reported := s.networkErrors.collected.Load()
 	err := t.attempt()
 	if err == nil && t.errno == unix.EAGAIN && wait {
 		err = t.waitForRoom()
@@ -77,7 +78,14 @@ func (t *transfer) send(wait bool) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	for i := 0; i < s.networkRetries(t.errno); i++ {
+	for unexplained := 0; unexplained < maxUnexplained && s.isNetworkError(t.errno); {
+		// Most likely a report on a datagram sent before: the kernel gives it to whoever comes
+		// next, and there may be many. This datagram's own errors repeat without any.
+		if n := s.collectNetworkErrors(); n != reported {
+			reported = n
+		} else {
+			unexplained++
+		}
 		s.counters.Retries.Add(1)
 		if err := t.attempt(); err != nil {
 			return 0, err
