@@ -55,38 +55,56 @@ func (s *system) collectNetworkErrors() uint64 {
 	e := &s.networkErrors
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	_ = s.control(func(fd uintptr) error {
-		before := len(e.list)
-		e.list = readErrorQueue(fd, e.list, &s.zones)
-		e.collected.Add(uint64(len(e.list) - before))
-		return nil
-	})
+	r := errorReaders.Get().(*errorReader)
+	defer errorReaders.Put(r)
+	r.socket = s
+	_ = s.raw.Control(r.read)
+	r.socket = nil
 	return e.collected.Load()
 }
 
-func readErrorQueue(fd uintptr, list NetworkErrors, z *zones) NetworkErrors {
-	var name sockaddr
-	var control [controlSize]byte
-	var payload [1]byte // the datagram is returned too, and of no use
-	for len(list) < maxErrors {
-		vector := unix.Iovec{Base: &payload[0]}
-		vector.SetLen(len(payload))
-		h := unix.Msghdr{Name: (*byte)(unsafe.Pointer(&name)), Namelen: uint32(len(name.bytes())), Iov: &vector, Control: &control[0]}
-		h.SetIovlen(1)
-		h.SetControllen(len(control))
-		_, _, errno := unix.Syscall(unix.SYS_RECVMSG, fd, uintptr(unsafe.Pointer(&h)), unix.MSG_ERRQUEUE|unix.MSG_DONTWAIT)
+// An errorReader is what reading the error queue works on. They are pooled: a receiver looks
+// each time before it waits, and there is seldom anything.
+type errorReader struct {
+	socket  *system
+	read    func(fd uintptr) // bound once, so that looking allocates nothing
+	header  unix.Msghdr
+	vector  unix.Iovec
+	name    sockaddr
+	control [controlSize]byte
+	payload [1]byte // the datagram is returned too, and of no use
+}
+
+var errorReaders = sync.Pool{New: func() any {
+	r := new(errorReader)
+	r.read = r.readQueue
+	return r
+}}
+
+func (r *errorReader) readQueue(fd uintptr) {
+	s := r.socket
+	e := &s.networkErrors
+	for len(e.list) < maxErrors {
+		r.vector = unix.Iovec{Base: &r.payload[0]}
+		r.vector.SetLen(len(r.payload))
+		r.header = unix.Msghdr{
+			Name: (*byte)(unsafe.Pointer(&r.name)), Namelen: uint32(len(r.name.bytes())), Iov: &r.vector, Control: &r.control[0],
+		}
+		r.header.SetIovlen(1)
+		r.header.SetControllen(len(r.control))
+		_, _, errno := unix.Syscall(unix.SYS_RECVMSG, fd, uintptr(unsafe.Pointer(&r.header)), unix.MSG_ERRQUEUE|unix.MSG_DONTWAIT)
 		if errno == unix.EINTR {
 			continue
 		}
 		if errno != 0 {
-			break
+			return
 		}
-		if e, ok := parseNetworkError(control[:h.Controllen], z); ok {
-			e.Dst, _ = name.decode(h.Namelen, z)
-			list = append(list, e)
+		if report, ok := parseNetworkError(r.control[:r.header.Controllen], &s.zones); ok {
+			report.Dst, _ = r.name.decode(r.header.Namelen, &s.zones)
+			e.list = append(e.list, report)
+			e.collected.Add(1)
 		}
 	}
-	return list
 }
 
 // parseNetworkError finds the extended error among control messages.
