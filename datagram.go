@@ -48,7 +48,9 @@ type Datagram struct {
 
 // Metadata is what travels beside a datagram's payload. When receiving, fields
 // are filled in as [WithMetadata] asks; the zero value means unknown. When
-// sending, the zero value means the socket's default.
+// sending, the zero value means the socket's default, and what the system cannot do is
+// errors.ErrUnsupported: on Windows everything, on macOS and BSD HopLimit over IPv4, on NetBSD and
+// OpenBSD TrafficClass over IPv4, on BSD IfIndex over IPv4 without Local.
 type Metadata struct {
 	// Local is the address that a received datagram was sent to, which may be
 	// a multicast or broadcast address, or the address to send from. To send
@@ -154,9 +156,10 @@ func (d Datagram) Clone() Datagram {
 // address, as the handle's peer is meant. The payload is not copied.
 func (d Datagram) Reply(payload []byte) Datagram {
 	reply := Datagram{Payload: payload}
-	if !d.connected {
-		reply.Addr, reply.name = d.Addr, d.name
+	if d.connected { // which has settled the source too
+		return reply
 	}
+	reply.Addr, reply.name = d.Addr, d.name
 	// A group's address is nothing to send from. The interface is left to
 	// routing but where the address means nothing without it.
 	if local := d.Meta.Local; local.IsValid() && !d.elsewhere && !local.IsMulticast() {

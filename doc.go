@@ -109,8 +109,9 @@
 // # Systems
 //
 // On Linux everything above holds. On macOS, FreeBSD, NetBSD, OpenBSD and
-// Windows each system call moves one datagram. What else differs is said where
-// it does. What a system cannot do is an error that matches
+// Windows each system call moves one datagram. macOS and BSD have most settings
+// of a dual-stack handle, one for "udp" and a wildcard, for IPv6 alone: there use "udp4" or "udp6".
+// What else differs is said where it does. What a system cannot do is an error that matches
 // [errors.ErrUnsupported], if the program asked for it; defaults that it cannot
 // honour show in Capabilities.
 //

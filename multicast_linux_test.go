@@ -30,32 +30,38 @@ func membership(t *testing.T, err error) {
 func TestMulticastJoinAndLeave(t *testing.T) {
 	l := newLAN(t)
 	eachFamily(t, func(t *testing.T, f family) {
-		receiver := listenIn(t, l.near, f.network, ":0")
-		sender := groupSender(t, l.far, f, l.farEnd)
-
-		push(t, sender, datagram.To(at(f.group, receiver), []byte("before")))
-		push(t, sender, datagram.To(at(f.near, receiver), []byte("to the host")))
-		wantNext(t, receiver, "to the host")
-
-		membership(t, receiver.JoinGroup(f.group, l.nearEnd))
-		push(t, sender, datagram.To(at(f.group, receiver), []byte("to the group")))
-		d := wantNext(t, receiver, "to the group")
-		if got := d.Meta.Local.WithZone(""); got != f.group || d.Meta.IfIndex != l.nearEnd.Index {
-			t.Errorf("sent to %v, interface %d; want %v, %d", got, d.Meta.IfIndex, f.group, l.nearEnd.Index)
-		}
-
-		// The group's address is nothing to answer from.
-		push(t, receiver, d.Reply([]byte("answer")))
-		answer := wantNext(t, sender, "answer")
-		if answer.Addr.Port() != receiver.LocalAddr().Port() || answer.Addr.Addr().IsMulticast() {
-			t.Errorf("answer from %v", answer.Addr)
-		}
-
-		membership(t, receiver.LeaveGroup(f.group, l.nearEnd))
-		push(t, sender, datagram.To(at(f.group, receiver), []byte("after")))
-		push(t, sender, datagram.To(at(f.near, receiver), []byte("to the host again")))
-		wantNext(t, receiver, "to the host again")
+		testJoinAndLeave(t, l, f, f.network)
+		testJoinAndLeave(t, l, f, "udp")
 	})
+}
+
+func testJoinAndLeave(t *testing.T, l *lan, f family, network string) {
+	t.Helper()
+	receiver := listenIn(t, l.near, network, ":0")
+	sender := groupSender(t, l.far, f, l.farEnd)
+
+	push(t, sender, datagram.To(at(f.group, receiver), []byte("before")))
+	push(t, sender, datagram.To(at(f.near, receiver), []byte("to the host")))
+	wantNext(t, receiver, "to the host")
+
+	membership(t, receiver.JoinGroup(f.group, l.nearEnd))
+	push(t, sender, datagram.To(at(f.group, receiver), []byte("to the group")))
+	d := wantNext(t, receiver, "to the group")
+	if got := d.Meta.Local.WithZone(""); got != f.group || d.Meta.IfIndex != l.nearEnd.Index {
+		t.Errorf("sent to %v, interface %d; want %v, %d", got, d.Meta.IfIndex, f.group, l.nearEnd.Index)
+	}
+
+	// The group's address is nothing to answer from.
+	push(t, receiver, d.Reply([]byte("answer")))
+	answer := wantNext(t, sender, "answer")
+	if answer.Addr.Port() != receiver.LocalAddr().Port() || answer.Addr.Addr().IsMulticast() {
+		t.Errorf("answer from %v", answer.Addr)
+	}
+
+	membership(t, receiver.LeaveGroup(f.group, l.nearEnd))
+	push(t, sender, datagram.To(at(f.group, receiver), []byte("after")))
+	push(t, sender, datagram.To(at(f.near, receiver), []byte("to the host again")))
+	wantNext(t, receiver, "to the host again")
 }
 
 // Another socket's membership makes the host receive the group. The

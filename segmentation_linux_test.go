@@ -54,8 +54,8 @@ func TestRefusedSegmentationFailsNoDatagram(t *testing.T) {
 	for i := range total {
 		expectText(t, peer, fmt.Sprintf("%03d", i))
 	}
-	if s := c.Stats(); s.Sent != 2*total || s.SendErrors != 0 || s.Retries == 0 {
-		t.Errorf("%+v, want %d sent, no errors and some retries", s, 2*total)
+	if s := c.Stats(); s.Sent != 2*total || s.SendErrors != 0 || s.Retries == 0 || s.Fallbacks == 0 {
+		t.Errorf("%+v, want %d sent, no errors, some retries and fallbacks", s, 2*total)
 	}
 }
 
@@ -68,8 +68,8 @@ func TestRefusedSegmentationWithoutBatchCalls(t *testing.T) {
 		for _, d := range stretchOf(addrOf(peer), 0, 10) {
 			expectText(t, peer, string(d.Payload))
 		}
-		if s := c.Stats(); s.Retries != 1 {
-			t.Errorf("%d retries without %s, want 1", s.Retries, denied)
+		if s := c.Stats(); s.Retries != 1 || s.Fallbacks != 1 {
+			t.Errorf("%d retries, %d fallbacks without %s, want 1", s.Retries, s.Fallbacks, denied)
 		}
 		if gso := c.Capabilities().GSO; !gso.Active || !strings.Contains(gso.Reason, unix.EINVAL.Error()) {
 			t.Errorf("GSO %v, want it on, but for a destination because of EINVAL", gso)

@@ -236,6 +236,7 @@ func (s *sender) finish(b *queue.Block, last bool) {
 // handOver hands over one block and reports whether all of it was answered
 // for: if not the kernel has no room. mu must be held and is not during system calls.
 func (s *sender) handOver(sock *openSocket, b *queue.Block, wait bool) bool {
+	backOffs := 0 // for the datagram whose turn it is
 	for block := false; b.Answered < len(b.Datagrams); {
 		if s.closed {
 			s.answer(b, len(b.Datagrams), net.ErrClosed)
@@ -246,23 +247,36 @@ func (s *sender) handOver(sock *openSocket, b *queue.Block, wait bool) bool {
 		s.mu.Lock()
 		s.answer(b, n, nil)
 		block = false
+		if n > 0 {
+			backOffs = 0
+		}
+		short := errors.Is(err, syscall.ENOBUFS)
+		if short {
+			sock.Counters().NoBuffers.Add(1)
+		}
 		switch {
 		case err == nil:
-		case errors.Is(err, syscall.EAGAIN):
+		case errors.Is(err, syscall.EAGAIN), short && backOffs < maxBackOffs:
 			// It will be a while until there is more: who waits for what there is goes on.
 			s.wake()
 			if done := b.SplitAnswered(); done != nil {
 				s.finish(done, false)
 			}
-			if !wait {
+			switch {
+			case !wait:
 				return false
+			case short:
+				s.backOff(sock, backOffs)
+				backOffs++
+			default:
+				block = true
 			}
-			block = true
 			continue
 		case errors.Is(err, net.ErrClosed):
 			s.answer(b, len(b.Datagrams), err)
 		default:
 			s.answer(b, 1, err)
+			backOffs = 0
 		}
 		// Wake once for many, not for each.
 		if config := &s.conn.config; s.flushing > 0 || s.count <= config.sendCount/2 && s.bytes <= config.sendBytes/2 {

@@ -14,7 +14,8 @@ import (
 //
 // Send does not wait until the datagram is sent. What the system says about
 // it goes to the function of [WithErrorHandler] and to [Stats]: see [Conn.SendFunc].
-// Datagrams to one destination leave in the order of their acceptance.
+// What the system has no place for (ENOBUFS) is tried again for some 13 milliseconds before it
+// fails, and those behind it wait. Datagrams to one destination leave in the order of their acceptance.
 //
 // On a connected handle a destination is EISCONN, on an unconnected UDP handle none is
 // EDESTADDRREQ. It is uv_udp_send.

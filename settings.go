@@ -58,8 +58,9 @@ func (c *Conn) SetTTL(ttl int) error { return c.set(socket.TTL, ttl) }
 func (c *Conn) TTL() (int, error) { return c.get(socket.TTL) }
 
 // SetReadBuffer sets the size of the system's receive buffer in bytes.
-// The system rounds and caps it without an error, Linux at net.core.rmem_max: see
-// [Conn.ReadBuffer]. A negative size is EINVAL. It is uv_recv_buffer_size.
+// The system rounds and caps it without an error, Linux at net.core.rmem_max unless the
+// program has CAP_NET_ADMIN: see [Conn.ReadBuffer], and [Conn.Capabilities] for the reason.
+// A negative size is EINVAL. It is uv_recv_buffer_size.
 func (c *Conn) SetReadBuffer(bytes int) error { return c.set(socket.ReadBuffer, bytes) }
 
 // ReadBuffer returns the size of the system's receive buffer as the system

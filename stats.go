@@ -44,6 +44,10 @@ type Stats struct {
 	// ReceiveErrors counts errors after which receiving went on, Retries what the
 	// handle tried again by itself when sending.
 	ReceiveErrors, Retries uint64
+	// NoBuffers counts how often the system had no place for a datagram (ENOBUFS).
+	NoBuffers uint64
+	// Fallbacks counts batches that the system took only one by one, without GSO.
+	Fallbacks uint64
 	// SendCalls and ReceiveCalls count system calls that moved datagrams.
 	SendCalls, ReceiveCalls uint64
 }
@@ -62,7 +66,8 @@ func (s Stats) String() string {
 		b.WriteByte('\n')
 	}
 	row("accepted", "datagrams", s.Accepted, "queued", s.Queued)
-	row("sent", "datagrams", s.Sent, "bytes", s.SentBytes, "failed", s.SendErrors, "calls", s.SendCalls, "retries", s.Retries)
+	row("sent", "datagrams", s.Sent, "bytes", s.SentBytes, "failed", s.SendErrors, "calls", s.SendCalls)
+	row("repeated", "retries", s.Retries, "without buffers", s.NoBuffers, "batches without GSO", s.Fallbacks)
 	row("received", "datagrams", s.Received, "bytes", s.ReceivedBytes, "errors", s.ReceiveErrors, "calls", s.ReceiveCalls)
 	row("delivered", "datagrams", s.Delivered, "truncated", s.Truncated, "held", s.Held)
 	row("dropped", "by the kernel", s.KernelDrops, "by policy", s.PolicyDrops, "stale", s.StaleDrops, "by Close", s.CloseDrops)
@@ -77,6 +82,8 @@ func (c *Conn) Stats() Stats {
 	if open := c.socket(); open != nil {
 		counters := open.Counters()
 		s.Retries = counters.Retries.Load()
+		s.NoBuffers = counters.NoBuffers.Load()
+		s.Fallbacks = counters.Fallbacks.Load()
 		s.SendCalls = counters.SendCalls.Load()
 		s.ReceiveCalls = counters.ReceiveCalls.Load()
 	}

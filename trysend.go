@@ -14,7 +14,7 @@ import (
 // TrySend hands a datagram to the system on the calling goroutine, without
 // queueing or waiting, and returns the size of its payload. It is
 // [ErrWouldBlock] when the system has no room or queued datagrams
-// are still before it. Destinations are as for [Conn.Send]. On Windows it may last as
+// are still before it, and ENOBUFS when the network device has none. Destinations are as for [Conn.Send]. On Windows it may last as
 // long as one call of WSASendTo. It is uv_udp_try_send.
 func (c *Conn) TrySend(d Datagram) (int, error) {
 	return c.trySend(&d, nil)
@@ -168,6 +168,9 @@ func (s *sender) try(sock *openSocket, ds []socket.Outgoing) (int, error) {
 	case errors.Is(err, syscall.EAGAIN):
 		return sent, ErrWouldBlock
 	default:
+		if errors.Is(err, syscall.ENOBUFS) {
+			sock.Counters().NoBuffers.Add(1)
+		}
 		s.ledger.triedErrors.Add(1)
 	}
 	return sent, err

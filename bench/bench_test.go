@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"testing"
@@ -46,6 +47,26 @@ func TestEveryWorkload(t *testing.T) {
 			if p.Skipped == "" && w.Metrics[0] != report.Conn && p.Median(w.Metrics[0]) <= 0 {
 				t.Errorf("%s, %s: nothing measured", w.Name, p.Name)
 			}
+		}
+	}
+}
+
+// The experiments print their tables. What is in them does not matter here.
+func TestExperiments(t *testing.T) {
+	for _, test := range []struct {
+		run  func([]string, io.Writer) error
+		args []string
+		rows int
+	}{
+		{overloadMain, []string{"-duration", "100ms"}, 6},
+		{stampsMain, []string{"-n", "1000"}, 3},
+	} {
+		var out strings.Builder
+		if err := test.run(test.args, &out); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Count(out.String(), "\n") <= test.rows {
+			t.Errorf("printed\n%s", &out)
 		}
 	}
 }

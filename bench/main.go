@@ -3,6 +3,11 @@
 //
 //	cd bench && go run .
 //
+// Two experiments of their own print what they find:
+//
+//	go run . overload   answers in time of a server that is offered too much
+//	go run . stamps     the error of kernel time stamps
+//
 // It runs on Linux. README.md says what the workloads are and what makes them fair.
 package main
 
@@ -31,19 +36,28 @@ type options struct {
 }
 
 func main() {
-	var err error
-	if len(os.Args) > 1 && os.Args[1] == "child" {
-		err = childMain(os.Args[2:])
-	} else {
-		var o options
-		if o, err = parseFlags(os.Args[1:]); err == nil {
-			err = benchMain(o, os.Stdout)
-		}
-	}
-	if err != nil {
+	if err := run(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+}
+
+func run(args []string) error {
+	if len(args) > 0 {
+		switch args[0] {
+		case "child":
+			return childMain(args[1:])
+		case "overload":
+			return overloadMain(args[1:], os.Stdout)
+		case "stamps":
+			return stampsMain(args[1:], os.Stdout)
+		}
+	}
+	o, err := parseFlags(args)
+	if err != nil {
+		return err
+	}
+	return benchMain(o, os.Stdout)
 }
 
 func parseFlags(args []string) (options, error) {

@@ -2,6 +2,8 @@ package socket
 
 import (
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -22,43 +24,87 @@ func (h *handle) reportNetworkErrors() error {
 	return nil
 }
 
-// maxErrors bounds how many network errors are taken from the queue together.
-const maxErrors = 64
+// networkErrors are taken from the kernel by whoever meets one and told by whoever asks.
+type networkErrors struct {
+	mu        sync.Mutex
+	list      NetworkErrors // not told yet
+	collected atomic.Uint64 // ever
+}
+
+const (
+	// maxErrors bounds how many network errors wait to be told. The kernel keeps, or drops, the rest.
+	maxErrors = 256
+	// maxUnexplained is how many times to try again a send that fails as if for a network error when there
+	// is none: it may have been taken from the queue before the kernel told of it.
+	maxUnexplained = 8
+)
 
 // NetworkErrors empties the error queue.
 func (s *system) NetworkErrors() NetworkErrors {
-	var list NetworkErrors
-	_ = s.control(func(fd uintptr) error {
-		list = readErrorQueue(fd, &s.zones)
-		return nil
-	})
+	s.collectNetworkErrors()
+	e := &s.networkErrors
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	list := e.list
+	e.list = nil
 	return list
 }
 
-func readErrorQueue(fd uintptr, z *zones) NetworkErrors {
-	var list NetworkErrors
-	var name sockaddr
-	var control [controlSize]byte
-	var payload [1]byte // the datagram is returned too, and of no use
-	for len(list) < maxErrors {
-		vector := unix.Iovec{Base: &payload[0]}
-		vector.SetLen(len(payload))
-		h := unix.Msghdr{Name: (*byte)(unsafe.Pointer(&name)), Namelen: uint32(len(name.bytes())), Iov: &vector, Control: &control[0]}
-		h.SetIovlen(1)
-		h.SetControllen(len(control))
-		_, _, errno := unix.Syscall(unix.SYS_RECVMSG, fd, uintptr(unsafe.Pointer(&h)), unix.MSG_ERRQUEUE|unix.MSG_DONTWAIT)
+// collectNetworkErrors takes what is in the kernel's error queue, and returns how many were ever taken.
+func (s *system) collectNetworkErrors() uint64 {
+	e := &s.networkErrors
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	r := errorReaders.Get().(*errorReader)
+	defer errorReaders.Put(r)
+	r.socket = s
+	_ = s.raw.Control(r.read)
+	r.socket = nil
+	return e.collected.Load()
+}
+
+// An errorReader is what reading the error queue works on. They are pooled: a receiver looks
+// each time before it waits, and there is seldom anything.
+type errorReader struct {
+	socket  *system
+	read    func(fd uintptr) // bound once, so that looking allocates nothing
+	header  unix.Msghdr
+	vector  unix.Iovec
+	name    sockaddr
+	control [controlSize]byte
+	payload [1]byte // the datagram is returned too, and of no use
+}
+
+var errorReaders = sync.Pool{New: func() any {
+	r := new(errorReader)
+	r.read = r.readQueue
+	return r
+}}
+
+func (r *errorReader) readQueue(fd uintptr) {
+	s := r.socket
+	e := &s.networkErrors
+	for len(e.list) < maxErrors {
+		r.vector = unix.Iovec{Base: &r.payload[0]}
+		r.vector.SetLen(len(r.payload))
+		r.header = unix.Msghdr{
+			Name: (*byte)(unsafe.Pointer(&r.name)), Namelen: uint32(len(r.name.bytes())), Iov: &r.vector, Control: &r.control[0],
+		}
+		r.header.SetIovlen(1)
+		r.header.SetControllen(len(r.control))
+		_, _, errno := unix.Syscall(unix.SYS_RECVMSG, fd, uintptr(unsafe.Pointer(&r.header)), unix.MSG_ERRQUEUE|unix.MSG_DONTWAIT)
 		if errno == unix.EINTR {
 			continue
 		}
 		if errno != 0 {
-			break
+			return
 		}
-		if e, ok := parseNetworkError(control[:h.Controllen], z); ok {
-			e.Dst, _ = name.decode(h.Namelen, z)
-			list = append(list, e)
+		if report, ok := parseNetworkError(r.control[:r.header.Controllen], &s.zones); ok {
+			report.Dst, _ = r.name.decode(r.header.Namelen, &s.zones)
+			e.list = append(e.list, report)
+			e.collected.Add(1)
 		}
 	}
-	return list
 }
 
 // parseNetworkError finds the extended error among control messages.
@@ -77,10 +123,8 @@ func parseNetworkError(b []byte, z *zones) (e NetworkError, ok bool) {
 		var extended unix.SockExtendedErr
 		copy((*[size]byte)(unsafe.Pointer(&extended))[:], m.Data)
 		e.Errno = unix.Errno(extended.Errno)
-		switch {
-		case extended.Origin == unix.SO_EE_ORIGIN_LOCAL, extended.Origin == unix.SO_EE_ORIGIN_ICMP, extended.Origin == unix.SO_EE_ORIGIN_ICMP6:
-		default:
-			continue // time stamps and such
+		if extended.Origin != unix.SO_EE_ORIGIN_ICMP && extended.Origin != unix.SO_EE_ORIGIN_ICMP6 {
+			continue // time stamps and such, and what send has returned too
 		}
 		if e.Errno == unix.EMSGSIZE {
 			e.MTU = int(extended.Info)
@@ -94,10 +138,10 @@ func parseNetworkError(b []byte, z *zones) (e NetworkError, ok bool) {
 	return e, false
 }
 
-// networkErrors finds the network errors behind an errno of a receive.
-func (r *receiving) networkErrors(fd uintptr) bool {
+// findNetworkErrors finds the network errors behind an errno of a receive.
+func (r *receiving) findNetworkErrors() bool {
 	if r.socket.limits.NetworkErrors {
-		r.errors = readErrorQueue(fd, &r.socket.zones)
+		r.errors = r.socket.NetworkErrors()
 	}
 	return len(r.errors) > 0
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -27,6 +28,7 @@ type handle struct {
 	raw      syscall.RawConn
 	family   Family
 	udp      bool
+	wildcard bool // bound to no address in particular
 	network  string
 	limits   Limits
 	features Features
@@ -76,11 +78,13 @@ func (Kernel) Listen(ctx context.Context, network, address string, config Config
 
 // configure prepares a socket, before it is bound if it is not bound already.
 func (h *handle) configure(network, address string, wildcard bool, config Config) error {
+	h.wildcard = wildcard
 	h.offload(config)
-	h.features.Local = Feature{Reason: "not asked for, and the handle is not bound to a wildcard address"}
+	h.describe(config)
 	if config.LocalAddresses && wildcard && h.family != Other {
 		err := h.SetOption(ReceiveLocal, 1)
 		h.features.Local = feature(true, nil, err)
+		h.features.Local.Active = err == nil || errors.Is(err, errNotIPv4)
 	}
 	if config.Limits.NetworkErrors {
 		if err := h.reportNetworkErrors(); err != nil {
@@ -90,9 +94,6 @@ func (h *handle) configure(network, address string, wildcard bool, config Config
 	for _, s := range config.Settings {
 		if err := h.SetOption(s.Option, s.Value); err != nil {
 			return &SettingError{Option: s.Option, Err: err}
-		}
-		if s.Option == ReceiveLocal {
-			h.features.Local = Feature{Active: true}
 		}
 	}
 	if config.Interface != "" {
@@ -104,6 +105,30 @@ func (h *handle) configure(network, address string, wildcard bool, config Config
 		return config.Control(network, address, h.raw)
 	}
 	return nil
+}
+
+// describe says which of the features are in use that a program asks for: where the
+// system refuses one the socket is not opened.
+func (h *handle) describe(config Config) {
+	asked := func(option Option) Feature {
+		on := slices.Contains(config.Settings, Setting{Option: option, Value: 1})
+		return askedFor(on, h.supports(option))
+	}
+	f := &h.features
+	f.Local, f.HopLimit = asked(ReceiveLocal), asked(ReceiveHopLimit)
+	f.TrafficClass, f.Time = asked(ReceiveTrafficClass), asked(ReceiveTime)
+	f.DontFragment = asked(DontFragment)
+	f.NetworkErrors = askedFor(config.Limits.NetworkErrors, hasErrorQueue && h.family != Other)
+}
+
+func askedFor(asked, supported bool) Feature {
+	switch {
+	case asked:
+		return Feature{Active: true}
+	case !supported:
+		return Feature{Reason: errors.ErrUnsupported.Error()}
+	}
+	return Feature{Reason: "not asked for"}
 }
 
 // adopt makes a Socket of a handle and the open file that belongs to it.
@@ -154,7 +179,11 @@ func (h *handle) Resume()    { _ = h.file.SetReadDeadline(time.Time{}) }
 
 func (h *handle) Counters() *Counters { return &h.counters }
 
-func (h *handle) Features() Features { return h.features }
+func (h *handle) Features() Features {
+	f := h.features
+	f.ReceiveMessages, f.SendMessages, f.Segments = 1, 1, 1
+	return f
+}
 
 // NetworkErrors returns none: see system.
 func (h *handle) NetworkErrors() NetworkErrors { return nil }

@@ -38,6 +38,9 @@ func (h *handle) Membership(m Membership) error {
 	default:
 		err = c.JoinSourceSpecificGroup(m.Interface, group, source)
 	}
+	if errors.Is(err, syscall.EINVAL) && m.Group.Is4() && h.family == Dual && !ipv4OnDual {
+		return errors.Join(err, errNotIPv4)
+	}
 	return unsupported(err)
 }
 

@@ -2,6 +2,7 @@ package socket
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"syscall"
@@ -80,7 +81,11 @@ func (h *handle) SetOption(option Option, value int) error {
 		return errors.ErrUnsupported
 	}
 	if h.family != IPv6 {
-		if err := h.setOption4(option, value); err != nil {
+		err := h.setOption4(option, value)
+		if err != nil && h.family == Dual && !ipv4OnDual {
+			return h.setOptionMapped(option, value)
+		}
+		if err != nil {
 			return unsupported(err)
 		}
 	}
@@ -90,6 +95,21 @@ func (h *handle) SetOption(option Option, value int) error {
 		}
 	}
 	return nil
+}
+
+// errNotIPv4 is the error of an option that a dual-stack socket has for IPv6 alone.
+var errNotIPv4 = fmt.Errorf("for IPv4 on a dual-stack socket: %w", errors.ErrUnsupported)
+
+// setOptionMapped sets an option of a dual-stack socket that the system refuses to set for IPv4. Its hop limit is
+// that of both families: ip6_ctloutput of FreeBSD and macOS, IPV6_UNICAST_HOPS.
+func (h *handle) setOptionMapped(option Option, value int) error {
+	if err := h.setOption6(option, value); err != nil {
+		return unsupported(err)
+	}
+	if option == TTL {
+		return nil
+	}
+	return errNotIPv4
 }
 
 func (h *handle) setOption4(option Option, value int) error {

@@ -90,6 +90,10 @@ func (p *portable) finish(b *Batch, s *single, controlSize, flags int) {
 	if controlSize > 0 {
 		parsePortableControl(s.control[:controlSize], p.family, &s.messages[0], &p.zones)
 	}
+	if !p.wildcard {
+		// FreeBSD refuses a source to a socket that is bound to an address (in_pcbbind_setup).
+		s.messages[0].Elsewhere = true
+	}
 }
 
 // Drops is not known.

@@ -24,8 +24,9 @@ type mmsghdr struct {
 // generic segmentation and receive offload.
 type system struct {
 	*handle
-	segmentation segmentation
-	receiving    receiving
+	segmentation  segmentation
+	receiving     receiving
+	networkErrors networkErrors
 	// unbatched says that the system calls for several messages are missing, or
 	// kept from us by a seccomp filter.
 	unbatched atomic.Bool
@@ -136,7 +137,7 @@ func (r *receiving) recvmmsg(fd uintptr) bool {
 			continue
 		case unix.EAGAIN:
 			// A send may have taken the errno that says that there are network errors.
-			if r.networkErrors(fd) {
+			if r.findNetworkErrors() {
 				return true
 			}
 			r.batch.Free()
@@ -144,7 +145,7 @@ func (r *receiving) recvmmsg(fd uintptr) bool {
 			return false
 		case 0:
 		default:
-			if !r.networkErrors(fd) && r.socket.isNetworkError(errno) {
+			if !r.findNetworkErrors() && r.socket.isNetworkError(errno) {
 				continue // a send has found and reported it
 			}
 		}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"example.com/datagram/internal/batch"
 )
 
 // segmentation knows where a socket can use segmentation offload. It is lost
@@ -109,7 +111,7 @@ func (s *system) SetSegmentation(on bool) {
 
 // Features adds to what was found at the start what was found since.
 func (s *system) Features() Features {
-	f := s.features
+	f := s.handle.Features()
 	if f.Batch.Active && s.unbatched.Load() {
 		f.Batch = Feature{Reason: "recvmmsg or sendmmsg: " + unix.ENOSYS.Error()}
 	}
@@ -118,6 +120,12 @@ func (s *system) Features() Features {
 	}
 	if reason := s.segmentation.blockReason(); reason != "" && f.Segment.Active {
 		f.Segment.Reason = reason
+	}
+	if f.Batch.Active {
+		f.ReceiveMessages, f.SendMessages = maxSlots, maxMessages
+	}
+	if f.Segment.Active {
+		f.Segments = batch.MaxSegments
 	}
 	return f
 }

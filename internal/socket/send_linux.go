@@ -70,6 +70,7 @@ func (s *system) Send(ds []Outgoing, wait bool) (int, error) {
 
 func (t *transfer) send(wait bool) (int, error) {
 	s := t.socket
+	reported := s.networkErrors.collected.Load()
 	err := t.attempt()
 	if err == nil && t.errno == unix.EAGAIN && wait {
 		err = t.waitForRoom()
@@ -77,16 +78,21 @@ func (t *transfer) send(wait bool) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if count := t.counts[0]; count > 1 && segmentationErrors(t.errno) {
-		return t.sendUnsegmented(count, wait)
-	}
-	for i := 0; i < maxErrors && s.isNetworkError(t.errno); i++ {
-		// Most likely a report on a datagram sent before: the kernel gives it to whoever
-		// comes next. This datagram's own errors repeat.
+	for unexplained := 0; unexplained < maxUnexplained && s.isNetworkError(t.errno); {
+		// Most likely a report on a datagram sent before: the kernel gives it to whoever comes
+		// next, and there may be many. This datagram's own errors repeat without any.
+		if n := s.collectNetworkErrors(); n != reported {
+			reported = n
+		} else {
+			unexplained++
+		}
 		s.counters.Retries.Add(1)
 		if err := t.attempt(); err != nil {
 			return 0, err
 		}
+	}
+	if count := t.counts[0]; count > 1 && segmentationErrors(t.errno) {
+		return t.sendUnsegmented(count, wait)
 	}
 	switch t.errno {
 	case 0:
@@ -112,6 +118,7 @@ func (t *transfer) sendUnsegmented(count int, wait bool) (int, error) {
 	t.ds, t.plain = t.ds[:count], true
 	n, err := t.send(wait)
 	if n > 0 { // the first, and none is larger
+		s.counters.Fallbacks.Add(1)
 		s.segmentation.block(t.ds[0].Addr, errno)
 	}
 	return n, err

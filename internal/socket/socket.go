@@ -115,7 +115,15 @@ type Limits struct {
 }
 
 // Features are what a socket does beyond moving one datagram at a time.
-type Features struct{ Batch, Segment, Coalesce, Local Feature }
+type Features struct {
+	Batch, Segment, Coalesce            Feature
+	Local, HopLimit, TrafficClass, Time Feature // metadata of received datagrams
+	NetworkErrors, DontFragment         Feature
+
+	// ReceiveMessages and SendMessages are the most messages that one system call moves,
+	// Segments the most datagrams that one sent message holds.
+	ReceiveMessages, SendMessages, Segments int
+}
 
 // A Feature says whether something is in use and, if not, why.
 type Feature struct {
@@ -167,6 +175,8 @@ const (
 type Counters struct {
 	SendCalls, ReceiveCalls atomic.Uint64 // that moved datagrams
 	Retries                 atomic.Uint64 // sends tried again by themselves
+	Fallbacks               atomic.Uint64 // batches that went only without segmentation offload
+	NoBuffers               atomic.Uint64 // the sender's: how often Send said ENOBUFS
 }
 
 // Control is what travels beside a datagram's payload.
@@ -212,7 +222,7 @@ type Incoming struct {
 	// Truncated says that the end of the payload was discarded.
 	Truncated bool
 	// Elsewhere says that the datagram was sent to a broadcast or multicast
-	// address: no address to answer from.
+	// address, or that the system answers from the right one by itself: there is none to name.
 	Elsewhere bool
 	// Addr is the sender of an Internet datagram, Name of any other.
 	Addr    netip.AddrPort

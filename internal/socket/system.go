@@ -3,6 +3,8 @@ package socket
 import (
 	"errors"
 	"os"
+	"runtime"
+	"strings"
 	"syscall"
 )
 
@@ -13,7 +15,7 @@ import (
 
 // setSystemOption sets an option that golang.org/x/net has no name for.
 func (h *handle) setSystemOption(option Option, value int) error {
-	level, name := syscall.SOL_SOCKET, 0
+	level, name, force := syscall.SOL_SOCKET, 0, 0
 	switch option {
 	case ReuseAddr:
 		name = reuseAddr
@@ -22,9 +24,9 @@ func (h *handle) setSystemOption(option Option, value int) error {
 	case Broadcast:
 		name = syscall.SO_BROADCAST
 	case ReadBuffer:
-		name = syscall.SO_RCVBUF
+		name, force = syscall.SO_RCVBUF, forceReadBuffer
 	case WriteBuffer:
-		name = syscall.SO_SNDBUF
+		name, force = syscall.SO_SNDBUF, forceWriteBuffer
 	case ReceiveTime:
 		name = receiveTime
 	case IPv6Only:
@@ -33,7 +35,43 @@ func (h *handle) setSystemOption(option Option, value int) error {
 	if name == 0 {
 		return errors.ErrUnsupported
 	}
+	// Who may pass the system's limit does.
+	if force != 0 && h.setInt(level, force, value) == nil {
+		return nil
+	}
 	return h.setInt(level, name, value)
+}
+
+// supports says whether a socket on this system can have an option that tells about received
+// datagrams, or DontFragment.
+func (h *handle) supports(option Option) bool {
+	v4, v6 := h.family != IPv6, h.family != IPv4
+	switch {
+	case option == ReceiveTime:
+		return receiveTime != 0
+	case h.family == Other:
+		return false
+	case option == DontFragment:
+		return (!v4 || dontFragment4.name != 0) && (!v6 || dontFragment6.name != 0)
+	case h.family == Dual && !ipv4OnDual:
+		return false
+	case option == ReceiveTrafficClass && v4 && receiveTOS == 0:
+		return false
+	}
+	return controlSize > 0
+}
+
+// System names the operating system, its release if known, and the architecture.
+func System() string {
+	return strings.Join(strings.Fields(runtime.GOOS+" "+release()+" "+runtime.GOARCH), " ")
+}
+
+// ShortBuffer says why a buffer is smaller than was asked for, nothing if it is not.
+func ShortBuffer(option Option, asked, reported int) string {
+	if reported/bufferCharge >= asked {
+		return ""
+	}
+	return bufferLimits[option]
 }
 
 // setSystemOption4 is setSystemOption for the options of IPv4.

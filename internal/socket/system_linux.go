@@ -24,10 +24,22 @@ const (
 	sendTTL      = unix.IP_TTL
 	closeOnExec  = unix.MSG_CMSG_CLOEXEC
 	emptyControl = true
+	ipv4OnDual   = true
 
 	pathMTU4 = unix.IP_MTU
 	pathMTU6 = unix.IPV6_MTU
+
+	hasErrorQueue = true
+
+	forceReadBuffer  = unix.SO_RCVBUFFORCE
+	forceWriteBuffer = unix.SO_SNDBUFFORCE
+	bufferCharge     = 2 // what socket(7), SO_RCVBUF, doubles and reports so
 )
+
+var bufferLimits = map[Option]string{
+	ReadBuffer:  "net.core.rmem_max, or with CAP_NET_ADMIN 1 GiB",
+	WriteBuffer: "net.core.wmem_max, or with CAP_NET_ADMIN 1 GiB",
+}
 
 // PROBE sets the don't-fragment bit and, unlike DO, goes by the MTU of the
 // device alone: a cached path MTU may be a forgery (ip(7), IP_MTU_DISCOVER).

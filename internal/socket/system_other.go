@@ -12,6 +12,17 @@ import (
 // Nobody but Linux tells the MTU of a path.
 const pathMTU4, pathMTU6 = 0, 0
 
+const (
+	hasErrorQueue                     = false
+	forceReadBuffer, forceWriteBuffer = 0, 0
+	bufferCharge                      = 1
+)
+
+var bufferLimits = map[Option]string{ReadBuffer: "the system's limit", WriteBuffer: "the system's limit"}
+
+// release is not known.
+func release() string { return "" }
+
 func newSystem(h *handle) Socket { return newPortable(h) }
 
 // isPortable says which implementation serves a socket.

@@ -11,6 +11,7 @@ const (
 	reusePort   = 0
 	receiveTime = 0
 	receiveTOS  = 0
+	ipv4OnDual  = true
 )
 
 // IP_DONTFRAGMENT and IPV6_DONTFRAG of ws2ipdef.h, which golang.org/x/sys lacks.

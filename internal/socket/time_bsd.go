@@ -22,3 +22,7 @@ func decodeTime(data []byte) time.Time {
 // emptyControl says that an empty datagram can have control messages.
 // Package syscall would give it a byte to carry them (sendmsgN of syscall_bsd.go).
 const emptyControl = false
+
+// ipv4OnDual says that sockets of IPv6 take the options of IPv4. Here they refuse most of them with EINVAL
+// (udp_ctloutput; github.com/mobile-shell/mosh/issues/659, github.com/robovm/robovm/issues/75).
+const ipv4OnDual = false

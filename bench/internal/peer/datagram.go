@@ -10,14 +10,17 @@ import (
 	"example.com/datagram/bench/internal/child"
 )
 
-// The package itself, in the four ways its users can write the loop. None asks for anything
-// special: what batches and offloads there are, it finds by itself.
+// The package itself, in the four ways its users can write the loop. None of these asks for anything
+// special: what batches and offloads there are, it finds by itself. The last asks for all that can travel
+// beside a payload, and sends it.
 func datagramPeers() []Peer {
 	return []Peer{
 		datagramPeer("datagram", "this package, Send and Recv", recvLoop, plainSend),
 		datagramPeer("datagram-serve", "this package, Send and Serve", serveLoop, plainSend),
 		datagramPeer("datagram-serve-try", "this package, TrySend and Serve", serveLoop, trySend),
 		datagramPeer("datagram-recv-try", "this package, TrySend and Recv", recvLoop, trySend),
+		datagramPeer("datagram-metadata", "this package, Send and Recv, all metadata both ways", recvLoop, metadataSend,
+			datagram.WithMetadata(datagram.MetaLocal, datagram.MetaHopLimit, datagram.MetaTrafficClass, datagram.MetaTime)),
 	}
 }
 
@@ -52,31 +55,37 @@ func trySend(c *datagram.Conn, d datagram.Datagram) error {
 	}
 }
 
-func datagramPeer(name, about string, loop receiveLoop, send sendOne) Peer {
+// metadataSend is plainSend with a hop limit and ECN; the source address is there when d is a reply.
+func metadataSend(c *datagram.Conn, d datagram.Datagram) error {
+	d.Meta.HopLimit, d.Meta.TrafficClass = 64, uint8(datagram.ECT0)
+	return plainSend(c, d)
+}
+
+func datagramPeer(name, about string, loop receiveLoop, send sendOne, opts ...datagram.Option) Peer {
 	return Peer{
 		Name:  name,
 		About: about,
 		Receive: func(a *child.Args, sink *child.Sink) (Half, error) {
-			return datagramReceive(a, sink, loop)
+			return datagramReceive(a, sink, loop, opts)
 		},
 		Send: func(a *child.Args, src *child.Source) (Half, error) {
-			return datagramSend(a, src, send)
+			return datagramSend(a, src, send, opts)
 		},
 		Echo: func(a *child.Args) (Half, error) {
-			return datagramEcho(a, loop, send)
+			return datagramEcho(a, loop, send, opts)
 		},
 		Ping: func(_ *child.Args, dest netip.AddrPort, p *Pinger) (Half, error) {
-			return datagramPing(dest, p, loop, send)
+			return datagramPing(dest, p, loop, send, opts)
 		},
 		ManySockets: true,
 	}
 }
 
 // datagramListen opens a Conn with the buffers that all peers have.
-func datagramListen(ns string, addr netip.AddrPort) (*datagram.Conn, error) {
+func datagramListen(ns string, addr netip.AddrPort, opts []datagram.Option) (*datagram.Conn, error) {
 	var c *datagram.Conn
 	err := child.In(ns, func() (err error) {
-		c, err = datagram.Listen(context.Background(), "udp4", addr.String())
+		c, err = datagram.Listen(context.Background(), "udp4", addr.String(), opts...)
 		return err
 	})
 	if err != nil {
@@ -85,8 +94,8 @@ func datagramListen(ns string, addr netip.AddrPort) (*datagram.Conn, error) {
 	return c, child.Grow(c)
 }
 
-func datagramReceive(a *child.Args, sink *child.Sink, loop receiveLoop) (Half, error) {
-	c, err := datagramListen(a.RecvNS, a.BindAddr())
+func datagramReceive(a *child.Args, sink *child.Sink, loop receiveLoop, opts []datagram.Option) (Half, error) {
+	c, err := datagramListen(a.RecvNS, a.BindAddr(), opts)
 	if err != nil {
 		return Half{}, err
 	}
@@ -100,8 +109,8 @@ func datagramReceive(a *child.Args, sink *child.Sink, loop receiveLoop) (Half, e
 	return Half{Addr: c.LocalAddr(), Run: run, Close: func() { c.Close() }}, nil
 }
 
-func datagramSend(a *child.Args, src *child.Source, send sendOne) (Half, error) {
-	c, err := datagramListen(a.SendNS, anyPort)
+func datagramSend(a *child.Args, src *child.Source, send sendOne, opts []datagram.Option) (Half, error) {
+	c, err := datagramListen(a.SendNS, anyPort, opts)
 	if err != nil {
 		return Half{}, err
 	}
@@ -121,8 +130,8 @@ func datagramSend(a *child.Args, src *child.Source, send sendOne) (Half, error) 
 	return Half{Addr: c.LocalAddr(), Run: run, Close: func() { c.Close() }}, nil
 }
 
-func datagramEcho(a *child.Args, loop receiveLoop, send sendOne) (Half, error) {
-	c, err := datagramListen("", a.BindAddr())
+func datagramEcho(a *child.Args, loop receiveLoop, send sendOne, opts []datagram.Option) (Half, error) {
+	c, err := datagramListen("", a.BindAddr(), opts)
 	if err != nil {
 		return Half{}, err
 	}
@@ -135,8 +144,8 @@ func datagramEcho(a *child.Args, loop receiveLoop, send sendOne) (Half, error) {
 	return Half{Addr: c.LocalAddr(), Run: run, Close: func() { c.Close() }}, nil
 }
 
-func datagramPing(dest netip.AddrPort, p *Pinger, loop receiveLoop, send sendOne) (Half, error) {
-	c, err := datagramListen("", anyPort)
+func datagramPing(dest netip.AddrPort, p *Pinger, loop receiveLoop, send sendOne, opts []datagram.Option) (Half, error) {
+	c, err := datagramListen("", anyPort, opts)
 	if err != nil {
 		return Half{}, err
 	}

@@ -33,6 +33,10 @@ var goals = []goal{
 	{what: "ping-pong p50, Recv + Send", workload: "pingpong", metric: P50, peer: "datagram", against: Baseline, target: 1.5, stretch: 1.2, atMost: true},
 	{what: "allocations a datagram, sending", workload: "cpu1200", metric: AllocsSend, peer: "datagram", target: 0.005, atMost: true, unit: 1},
 	{what: "allocations a datagram, receiving", workload: "cpu1200", metric: AllocsRecv, peer: "datagram", target: 0.005, atMost: true, unit: 1},
+	{what: "1200 B, one flow, all metadata, against none", workload: "flow1200", metric: Rate, peer: "datagram-metadata", against: "datagram", target: 0.9},
+	{what: "64 B, one flow, all metadata, against none", workload: "flow64", metric: Rate, peer: "datagram-metadata", against: "datagram", target: 0.9},
+	{what: "echo, 256 clients, all metadata, against none", workload: "echo256", metric: Rate, peer: "datagram-metadata", against: "datagram", target: 0.9},
+	{what: "allocations a datagram, all metadata", workload: "flow1200", metric: Allocs, peer: "datagram-metadata", target: 0.005, atMost: true, unit: 1},
 	{what: "idle receiving Conn, KiB resident", workload: "idle10k", metric: Conn, peer: "datagram", target: 12, stretch: 8, atMost: true, unit: 1 << 10},
 }
 

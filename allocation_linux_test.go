@@ -1,0 +1,82 @@
+package datagram_test
+
+import (
+	"net/netip"
+	"testing"
+
+	"example.com/datagram"
+)
+
+// All that travels beside the payload, in both directions.
+func TestMetadataAllocatesNothing(t *testing.T) {
+	l := newLAN(t)
+	all := datagram.WithMetadata(datagram.MetaLocal, datagram.MetaHopLimit, datagram.MetaTrafficClass, datagram.MetaTime)
+	for _, test := range []struct {
+		network   string
+		near, far netip.Addr
+	}{
+		{"udp4", families[0].near, families[0].far},
+		{"udp6", families[1].near, families[1].far},
+		{"udp", families[0].near, families[0].far},
+		{"udp", families[1].near, families[1].far},
+		{"udp", nearLinkLocal.WithZone(l.farEnd.Name), farLinkLocal.WithZone(l.farEnd.Name)},
+	} {
+		server := listenIn(t, l.near, test.network, ":0", all)
+		client := listenIn(t, l.far, test.network, ":0", all)
+		result := serving(background, server, func(d datagram.Datagram) {
+			reply := d.Reply(d.Payload)
+			reply.Meta.HopLimit, reply.Meta.TrafficClass = d.Meta.HopLimit, d.Meta.TrafficClass
+			if err := server.Send(background, reply); err != nil {
+				t.Error(err)
+			}
+			d.Release()
+		})
+		ch := client.Recv()
+		question := datagram.To(at(test.near, server), make([]byte, 100))
+		question.Meta = datagram.Metadata{Local: test.far, HopLimit: 9, TrafficClass: uint8(datagram.ECT0)}
+		n := allocations(t, func() {
+			for range together {
+				if err := client.Send(background, question); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for range together {
+				d := <-ch
+				if d.Meta.Local != test.far || d.Meta.HopLimit != 9 || d.Meta.ECN() != datagram.ECT0 || d.Meta.Time.IsZero() {
+					t.Fatalf("%+v", d.Meta)
+				}
+				d.Release()
+			}
+		}) / together
+		if n > 0.2 {
+			t.Errorf("%s, %v: %.2f allocations a round trip", test.network, test.near, n)
+		}
+		server.Close()
+		await(t, "Serve", result)
+	}
+}
+
+// To look for network errors that there are not costs nothing.
+func TestNetworkErrorsAllocateNothing(t *testing.T) {
+	server, client := loopback(t, datagram.WithNetworkErrors()), loopback(t, datagram.WithNetworkErrors())
+	result := serving(background, server, func(d datagram.Datagram) {
+		if err := server.Send(background, d.Reply(d.Payload)); err != nil {
+			t.Error(err)
+		}
+		d.Release()
+	})
+	ch := client.Recv()
+	question := datagram.To(server.LocalAddr(), make([]byte, 100))
+	n := allocations(t, func() {
+		if err := client.Send(background, question); err != nil {
+			t.Fatal(err)
+		}
+		d := <-ch
+		d.Release()
+	})
+	if n > 0.2 {
+		t.Errorf("%.2f allocations a round trip", n)
+	}
+	server.Close()
+	await(t, "Serve", result)
+}
