@@ -48,6 +48,7 @@ func contenders(dir string) ([]contender, error) {
 // Reasons that peers share.
 const (
 	noPing  = "one datagram in flight: nothing to batch"
+	noFlow  = "only there for round trips"
 	noIdle  = "not made for thousands of sockets in one process"
 	noBatch = "nothing coalesces: the same as raw-mmsg"
 )
@@ -56,6 +57,8 @@ func goLacks(p peer.Peer, a child.Args) string {
 	switch {
 	case a.Role == "ping" && p.Ping == nil:
 		return noPing
+	case p.Receive == nil && a.Role != "ping" && a.Role != "echo":
+		return noFlow
 	case (a.Role == "idle" || a.Receivers > 1) && !p.ManySockets:
 		return noIdle
 	}
