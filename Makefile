@@ -26,6 +26,9 @@ degraded: ## run the tests with fewer offloads
 	  echo "DATAGRAM_OFFLOAD=$$offload"; DATAGRAM_OFFLOAD=$$offload go test . || exit 1; \
 	done
 
+emulated: ## run the tests as 386, arm64 and s390x, under qemu-user where needed; ARGS goes to go test
+	tools/emulated.sh $(ARGS)
+
 lint: bin/golangci-lint bin/deadcode ## golangci-lint for each of LINT_OS; functions that no test reaches
 	@for os in $(LINT_OS); do \
 	  echo "golangci-lint for $$os"; GOOS=$$os bin/golangci-lint run ./... || exit 1; \
@@ -75,4 +78,4 @@ bin/%: tools/go.mod
 	go -C tools build -o ../bin/ $$(go -C tools list tool | grep '/$*$$')
 	@touch $@
 
-.PHONY: help test race degraded lint fmt fmt-check cross examples modules fuzz bench api ci clean
+.PHONY: help test race degraded emulated lint fmt fmt-check cross examples modules fuzz bench api ci clean
