@@ -29,7 +29,7 @@ big_endian=(
   "${emulators[@]}"
   TestConformance/{all,no_coalescing,no_segmentation} TestOffloadVariable/value_{$,nogro}
   TestConformance/.*/{ReceiveHopLimit,ReceiveTrafficClass,SendInterface}
-  TestNetlink Interface FuzzSockaddr/seed#6 TestNamespace
+  TestNetlink Interface TestNamespace
 )
 
 # emulate ARCHITECTURE EMULATOR ENVIRONMENT TESTS... runs all tests but TESTS.
