@@ -23,7 +23,9 @@ func FuzzToNet(f *testing.F) {
 	f.Fuzz(func(t *testing.T, ip []byte, zone string, port int) {
 		for _, addr := range []net.Addr{
 			&net.UDPAddr{IP: ip, Zone: zone, Port: port}, &net.IPAddr{IP: ip, Zone: zone}, &net.UnixAddr{Name: zone, Net: "unixgram"},
-			datagram.RawAddr{Sockaddr: ip}, textAddr{"udp", zone}, textAddr{zone, string(ip)},
+			datagram.RawAddr{Sockaddr: ip},
+			textAddr{"udp", zone},
+			textAddr{zone, string(ip)},
 		} {
 			d := datagram.ToNet(addr, ip)
 			if d.Addr.Addr().Is4In6() || d.Addr.Addr().Is4() && d.Addr.Addr().Zone() != "" {

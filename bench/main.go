@@ -3,6 +3,10 @@
 //
 //	cd bench && go run .
 //
+// It also uses datagram for hours on end and checks that nothing is missing afterwards:
+//
+//	cd bench && go run . soak -duration 2h
+//
 // It runs on Linux. README.md says what the workloads are and what makes them fair.
 package main
 
@@ -18,6 +22,7 @@ import (
 	"time"
 
 	"example.com/datagram/bench/internal/report"
+	"example.com/datagram/bench/internal/soak"
 )
 
 // options are the command line.
@@ -32,9 +37,12 @@ type options struct {
 
 func main() {
 	var err error
-	if len(os.Args) > 1 && os.Args[1] == "child" {
+	switch {
+	case len(os.Args) > 1 && os.Args[1] == "child":
 		err = childMain(os.Args[2:])
-	} else {
+	case len(os.Args) > 1 && os.Args[1] == "soak":
+		err = soakMain(os.Args[2:], os.Stdout)
+	default:
 		var o options
 		if o, err = parseFlags(os.Args[1:]); err == nil {
 			err = benchMain(o, os.Stdout)
@@ -72,6 +80,23 @@ func parseFlags(args []string) (options, error) {
 	}
 	o.peers, err = regexp.Compile(*peers)
 	return o, err
+}
+
+// soakMain is the bench binary as a soak.
+func soakMain(args []string, out io.Writer) error {
+	fs := flag.NewFlagSet("bench soak", flag.ExitOnError)
+	duration := fs.Duration("duration", time.Minute, "how long")
+	seed := fs.Uint64("seed", uint64(time.Now().UnixNano()), "for the choices; by default one of its own")
+	if err := fs.Parse(args); err != nil {
+		return err
+	}
+	if fs.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q", fs.Arg(0))
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	fmt.Fprintln(out, "seed", *seed)
+	return soak.Run(ctx, *duration, *seed, out)
 }
 
 // benchMain measures, or loads, a run and reports it.
