@@ -11,6 +11,9 @@ import (
 type Books struct {
 	datagram.Stats
 	Handles uint64
+	// Exact is what was sent to receivers of which each datagram is known to have been received or
+	// dropped.
+	Exact uint64
 	// Unseen is what was sent and no ledger tells of: because its receiver was closed, its
 	// interface was down, or it was dropped in a segmented message, which the kernel counts as one.
 	Unseen uint64
@@ -18,6 +21,7 @@ type Books struct {
 
 func (b *Books) add(o Books) {
 	b.Handles += o.Handles
+	b.Exact += o.Exact
 	b.Unseen += o.Unseen
 	b.addStats(&o.Stats)
 }
@@ -64,6 +68,7 @@ func checkLedger(s datagram.Stats) error {
 func (b Books) String() string {
 	var t strings.Builder
 	fmt.Fprintf(&t, "%d handles\n%v\n", b.Handles, b.Stats)
-	fmt.Fprintf(&t, "sent %d = received %d + dropped by the kernel %d + unseen %d", b.Sent, b.Received, b.KernelDrops, b.Unseen)
+	fmt.Fprintf(&t, "sent %d = received %d + dropped by the kernel %d + unseen %d; %d were in exact books",
+		b.Sent, b.Received, b.KernelDrops, b.Unseen, b.Exact)
 	return t.String()
 }

@@ -92,7 +92,9 @@ func (x *exchange) run(r *rand.Rand) (b Books, err error) {
 	if seen > sent || exact && seen < sent {
 		return b, fmt.Errorf("the books do not add up: sent %d to a receiver whose ledger says\n%v", sent, got)
 	}
-	b.Unseen = sent - seen
+	if b.Unseen = sent - seen; exact {
+		b.Exact = sent
+	}
 	return b, nil
 }
 
