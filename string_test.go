@@ -1,0 +1,48 @@
+package datagram_test
+
+import (
+	"fmt"
+	"net/netip"
+	"syscall"
+	"testing"
+
+	"example.com/datagram"
+)
+
+// What people read, of which programs should read the fields.
+func TestStrings(t *testing.T) {
+	for _, test := range []struct {
+		value fmt.Stringer
+		want  string
+	}{
+		{datagram.Stats{
+			Accepted: 1, Queued: 2, Sent: 3, SentBytes: 4, SendErrors: 5, Received: 6, ReceivedBytes: 7, Delivered: 8, Truncated: 9, Held: 10,
+			KernelDrops: 11, PolicyDrops: 12, StaleDrops: 13, CloseDrops: 14, ReceiveErrors: 15, Retries: 16, SendCalls: 17, ReceiveCalls: 18,
+		}, `
+accepted   1 datagrams, 2 queued
+sent       3 datagrams, 4 bytes, 5 failed, 17 calls, 16 retries
+received   6 datagrams, 7 bytes, 15 errors, 18 calls
+delivered  8 datagrams, 9 truncated, 10 held
+dropped    11 by the kernel, 12 by policy, 13 stale, 14 by Close`},
+		{datagram.Capabilities{
+			Batch: datagram.Feature{Active: true}, GSO: datagram.Feature{Active: true, Reason: "not everywhere"},
+			GRO: datagram.Feature{Reason: "too old"}, ReadBuffer: 1, WriteBuffer: 2,
+		}, `
+batch          on
+GSO            on (not everywhere)
+GRO            off (too old)
+local address  off
+read buffer    1 bytes
+write buffer   2 bytes`},
+	} {
+		if got := "\n" + test.value.String(); got != test.want {
+			t.Errorf("%T:%s\nwant:%s", test.value, got, test.want)
+		}
+	}
+	err := &datagram.NetworkError{Dst: netip.MustParseAddrPort("192.0.2.1:9"), Err: syscall.ECONNREFUSED}
+	plain := err.Error()
+	err.Offender = netip.MustParseAddr("198.51.100.1")
+	if got, want := err.Error(), plain+" (reported by 198.51.100.1)"; got != want || plain != "datagram to 192.0.2.1:9: connection refused" {
+		t.Errorf("%q and %q", plain, got)
+	}
+}
