@@ -56,6 +56,9 @@ modules: ## check that go.mod is tidy and builds from an empty module cache
 fuzz: ## run every fuzz target for FUZZTIME
 	tools/fuzz.sh $(FUZZTIME)
 
+vulncheck: bin/govulncheck ## look for known vulnerabilities, in a database on the network
+	bin/govulncheck ./...
+
 bench: ## measure against other ways to use UDP; ARGS goes to the program
 	go -C bench run . $(ARGS)
 
@@ -78,4 +81,4 @@ bin/%: tools/go.mod
 	go -C tools build -o ../bin/ $$(go -C tools list tool | grep '/$*$$')
 	@touch $@
 
-.PHONY: help test race degraded emulated lint fmt fmt-check cross examples modules fuzz bench api ci clean
+.PHONY: help test race degraded emulated lint fmt fmt-check cross examples modules fuzz vulncheck bench api ci clean
