@@ -2,6 +2,7 @@ package datagram_test
 
 import (
 	"errors"
+	"math"
 	"net"
 	"net/netip"
 	"syscall"
@@ -53,7 +54,7 @@ func FuzzToNet(f *testing.F) {
 // FuzzOptions makes handles with arbitrary values of options: what is out of range is EINVAL, the
 // rest is remembered.
 func FuzzOptions(f *testing.F) {
-	for _, n := range []int{-1 << 63, -1, 0, 1, 255, 256, 1 << 20, 1<<20 + 1, 1<<31 - 1, 1 << 31, 1<<63 - 1} {
+	for _, n := range []int{math.MinInt, -1, 0, 1, 255, 256, 1 << 20, 1<<20 + 1, math.MaxInt32, math.MaxInt} {
 		for kind := range uint8(13) {
 			f.Add(kind, n, 1)
 		}
