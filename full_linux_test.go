@@ -3,6 +3,7 @@ package datagram_test
 import (
 	"strconv"
 	"testing"
+	"time"
 )
 
 // A caller who finds nobody sending sends by himself, until there is no room: what does not fit stays
@@ -15,9 +16,12 @@ func TestCallerFindsNoRoom(t *testing.T) {
 			t.Fatal(err)
 		}
 		if i < 8 {
-			if err := a.Flush(t.Context()); err != nil { // one at a time: callers send by themselves from then on
+			if err := a.Flush(t.Context()); err != nil {
 				t.Fatal(err)
 			}
+		}
+		if a.SendQueueCount() == 0 {
+			time.Sleep(10 * time.Microsecond) // one at a time, with pauses: callers send by themselves
 		}
 	}
 	if a.SendQueueCount() == 0 {

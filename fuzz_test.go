@@ -69,12 +69,18 @@ func FuzzOptions(f *testing.F) {
 			8: datagram.WithMetadata(datagram.MetadataKind(n), datagram.MetadataKind(m)), 9: datagram.WithOffload(datagram.Offload(n)),
 			10: datagram.WithMulticastInterface(&net.Interface{Index: n}), 11: datagram.WithTrafficClass(uint8(n)), 12: nil,
 		}
+		within := func(n, least, most int) bool { return least <= n && n <= most }
+		valid := []bool{
+			ttl: within(n, 1, 255), multicastTTL: within(n, 1, 255), readBuffer: within(n, 0, math.MaxInt32), writeBuffer: within(n, 0, math.MaxInt32),
+			4: within(n, 1, 1<<20) && uint8(m) <= uint8(datagram.DropOldest), 5: n > 0 && m > 0, 6: within(n, 1, 1<<30), 7: n > 0,
+			8: max(uint8(n), uint8(m)) <= uint8(datagram.MetaTime), 9: uint8(n) <= uint8(datagram.OffloadAll), 10: true, 11: true, 12: false,
+		}
 		kind %= uint8(len(kinds))
 		c, err := datagram.New(datagram.WithData(n), kinds[kind])
+		if op := (*net.OpError)(nil); err != nil && (c != nil || !errors.As(err, &op) || !errors.Is(err, syscall.EINVAL)) || valid[kind] != (err == nil) {
+			t.Errorf("option %d, %d, %d: a handle %v, %v", kind, n, m, c != nil, err)
+		}
 		if err != nil {
-			if op := (*net.OpError)(nil); c != nil || !errors.As(err, &op) || !errors.Is(err, syscall.EINVAL) {
-				t.Errorf("option %d, %d, %d: %v, %v", kind, n, m, c, err)
-			}
 			return
 		}
 		defer c.Close()

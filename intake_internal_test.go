@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"testing"
 
+	"example.com/datagram/internal/batch"
 	"example.com/datagram/internal/buffer"
 	"example.com/datagram/internal/socket"
 )
@@ -38,6 +39,7 @@ func FuzzIntake(f *testing.F) {
 			want = append(want, bytes.Clone(payload))
 		}
 		in.begin()
+		checkParts(t, in.batch.Messages)
 		var lent []Datagram
 		for i, payload := range want {
 			for first := true; first || len(payload) > 0; first = false {
@@ -78,8 +80,8 @@ func FuzzIntake(f *testing.F) {
 			lent[i].Release()
 			lent[i].Release()
 		}
-		for range 2 {
-			clear(buffer.Get(buffer.Size).Bytes)
+		for size := 1; size <= buffer.Size; size *= 2 {
+			clear(buffer.Get(size).Bytes)
 		}
 		for i := range kept {
 			if !bytes.Equal(kept[i].Payload, before[i]) {
@@ -88,4 +90,24 @@ func FuzzIntake(f *testing.F) {
 			kept[i].Release()
 		}
 	})
+}
+
+// checkParts checks that each datagram is a part of its own of a chunk, and that no more share one than may.
+func checkParts(t *testing.T, messages []socket.Incoming) {
+	t.Helper()
+	var chunk *buffer.Chunk
+	parts := 0
+	for i := range messages {
+		m := &messages[i]
+		if m.Lent != chunk {
+			chunk, parts = m.Lent, 0
+		}
+		if m.FirstPart != parts {
+			t.Fatalf("message %d begins with part %d of its chunk, want %d", i, m.FirstPart, parts)
+		}
+		parts += batch.Segments(len(m.Payload), m.SegmentSize)
+		if m.FirstPart > 0 && parts > partsPerCopy {
+			t.Fatalf("%d datagrams share a chunk", parts)
+		}
+	}
 }

@@ -43,7 +43,10 @@ func FuzzGroup(f *testing.F) {
 				next += len(done.Datagrams)
 				done.Free()
 			}
+			b.Answered = min(1, len(b.Datagrams))
+			b.Group() // too late
 			check(true)
+			b.Answered = 0
 			b.Group()
 			check(false)
 			b.Answered = len(b.Datagrams) / 2
@@ -51,6 +54,7 @@ func FuzzGroup(f *testing.F) {
 			if b.order != nil && b.SplitAnswered() != nil {
 				t.Fatal("part of a grouped block was taken out of it")
 			}
+			b.Ungroup()
 			b.Ungroup()
 			check(true)
 			next += len(b.Datagrams)
