@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 unset GOOS DATAGRAM_CI # what an emulator lacks, the machine has
 export CGO_ENABLED=0
 
-emulators=(
+unable=(
   # setsockopt: groups and multicast interfaces by index
   Multicast TestConformance/.*/{Multicast,MembershipErrors} JoinGroup GroupErrors SourceGroup
   RefusedByTheSystem RefusedSetting TestOptionsAtTheirBounds/interface
@@ -25,20 +25,20 @@ emulators=(
   BatchCalls
 )
 # The byte order of most control messages, and of netlink attributes, remains the machine's.
-big_endian=(
-  "${emulators[@]}"
+unable_big_endian=(
+  "${unable[@]}"
   TestConformance/{all,no_coalescing,no_segmentation} TestOffloadVariable/value_{$,nogro}
   TestConformance/.*/{ReceiveHopLimit,ReceiveTrafficClass,SendInterface}
   TestNetlink Interface TestNamespace
 )
 
-# emulate ARCHITECTURE EMULATOR ENVIRONMENT TESTS... runs all tests but TESTS.
+# emulate ARCHITECTURE EMULATOR OFFLOAD TESTS... runs all tests but TESTS.
 emulate() {
-  local arch=$1 emulator=$2 variable=$3 skip
+  local arch=$1 emulator=$2 offload=$3 skip
   shift 3
   skip=$(IFS='|' && echo "$*")
   printf '%s but for %s\n' "$arch" "$skip"
-  env GOARCH="$arch" $variable go test -exec "$emulator" -skip "$skip" "${flags[@]}" . ./internal/...
+  GOARCH=$arch DATAGRAM_OFFLOAD=$offload go test -exec "$emulator" -skip "$skip" "${flags[@]}" . ./internal/...
 }
 
 flags=("$@")
@@ -46,6 +46,6 @@ if [[ $(go env GOHOSTARCH) == amd64 ]]; then
   echo 386
   GOARCH=386 go test "${flags[@]}" ./...
 fi
-emulate arm64 qemu-aarch64-static '' "${emulators[@]}"
+emulate arm64 qemu-aarch64-static '' "${unable[@]}"
 # It neither cuts nor merges: sizes of segments are control messages.
-emulate s390x qemu-s390x-static DATAGRAM_OFFLOAD=batch "${big_endian[@]}"
+emulate s390x qemu-s390x-static batch "${unable_big_endian[@]}"
