@@ -26,6 +26,9 @@ degraded: ## run the tests with fewer offloads
 	  echo "DATAGRAM_OFFLOAD=$$offload"; DATAGRAM_OFFLOAD=$$offload go test . || exit 1; \
 	done
 
+emulated: ## run the tests as 386, arm64 and s390x, under qemu-user where needed; ARGS goes to go test
+	tools/emulated.sh $(ARGS)
+
 lint: bin/golangci-lint bin/deadcode ## golangci-lint for each of LINT_OS; functions that no test reaches
 	@for os in $(LINT_OS); do \
 	  echo "golangci-lint for $$os"; GOOS=$$os bin/golangci-lint run ./... || exit 1; \
@@ -53,6 +56,9 @@ modules: ## check that go.mod is tidy and builds from an empty module cache
 fuzz: ## run every fuzz target for FUZZTIME
 	tools/fuzz.sh $(FUZZTIME)
 
+vulncheck: bin/govulncheck ## look for known vulnerabilities, in a database on the network
+	bin/govulncheck ./...
+
 bench: ## measure against other ways to use UDP; ARGS goes to the program
 	go -C bench run . $(ARGS)
 
@@ -75,4 +81,4 @@ bin/%: tools/go.mod
 	go -C tools build -o ../bin/ $$(go -C tools list tool | grep '/$*$$')
 	@touch $@
 
-.PHONY: help test race degraded lint fmt fmt-check cross examples modules fuzz bench api ci clean
+.PHONY: help test race degraded emulated lint fmt fmt-check cross examples modules fuzz vulncheck bench api ci clean

@@ -96,12 +96,11 @@ func ToNet(addr net.Addr, payload []byte) Datagram {
 	case nil:
 	case *net.UDPAddr:
 		if a != nil {
-			d.Addr = unmap(a.AddrPort())
+			d.setAddr(a, a.IP, a.Zone, a.Port)
 		}
 	case *net.IPAddr:
 		if a != nil {
-			ip, _ := netip.AddrFromSlice(a.IP)
-			d.Addr = netip.AddrPortFrom(ip.Unmap().WithZone(a.Zone), 0)
+			d.setAddr(a, a.IP, a.Zone, 0)
 		}
 	case *net.UnixAddr:
 		if a != nil {
@@ -117,6 +116,18 @@ func ToNet(addr net.Addr, payload []byte) Datagram {
 		}
 	}
 	return d
+}
+
+// setAddr sets the destination to an Internet address of package net, whose zero value stands for none. One
+// that no socket can have is kept as it is, for the system to refuse.
+func (d *Datagram) setAddr(addr net.Addr, ip net.IP, zone string, port int) {
+	host, ok := netip.AddrFromSlice(ip)
+	switch {
+	case ok && port == int(uint16(port)):
+		d.Addr = netip.AddrPortFrom(host.Unmap().WithZone(zone), uint16(port))
+	case len(ip) > 0 || port != 0:
+		d.name = &socket.Name{Addr: addr}
+	}
 }
 
 // NetAddr returns the sender or destination in the type that package net has

@@ -78,7 +78,11 @@ func TestToNetSends(t *testing.T) {
 		checkErrno(t, err, syscall.EDESTADDRREQ)
 	}
 	// An address that a socket cannot have is refused and named.
-	for _, addr := range []net.Addr{textAddr{"pigeon", "loft"}, &net.UnixAddr{Name: "/tmp/x", Net: "unixgram"}} {
+	for _, addr := range []net.Addr{
+		textAddr{"pigeon", "loft"},
+		&net.UnixAddr{Name: "/tmp/x", Net: "unixgram"},
+		&net.UDPAddr{IP: net.IP{1, 2, 3}, Port: 9}, &net.UDPAddr{IP: net.IP{127, 0, 0, 1}, Port: 1<<16 + 9}, &net.UDPAddr{Port: 9},
+	} {
 		_, err := server.TrySend(datagram.ToNet(addr, []byte("x")))
 		op, ok := err.(*net.OpError)
 		if !ok || op.Op != "write" || op.Addr == nil || op.Addr.String() != addr.String() {

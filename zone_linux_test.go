@@ -130,3 +130,21 @@ func TestLinkLocalIPv4(t *testing.T) {
 		}
 	}
 }
+
+// A group's zone names the interface to join on.
+func TestJoinGroupOfAZone(t *testing.T) {
+	l := newLAN(t)
+	l.far.Do(func() {
+		c := boundConn(t, "udp6", "[::]:0")
+		group := families[1].group
+		if err := c.JoinGroup(group.WithZone(l.farEnd.Name), nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.LeaveGroup(group, l.farEnd); err != nil {
+			t.Errorf("joined elsewhere: %v", err)
+		}
+		if err := c.JoinGroup(group.WithZone("nowhere"), nil); err == nil {
+			t.Error("joined on an interface that does not exist")
+		}
+	})
+}

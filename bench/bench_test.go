@@ -71,6 +71,16 @@ func TestExperiments(t *testing.T) {
 	}
 }
 
+// TestSoak soaks for a moment: ARGS="soak -duration 2h" does it properly.
+func TestSoak(t *testing.T) {
+	var out strings.Builder
+	err := soakMain([]string{"-duration", "1s"}, &out)
+	t.Log(out.String())
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 func TestFlags(t *testing.T) {
 	if _, err := parseFlags([]string{"-run", "("}); err == nil {
 		t.Error("a broken regular expression was taken")

@@ -3,10 +3,11 @@
 //
 //	cd bench && go run .
 //
-// Two experiments of their own print what they find:
+// Three commands of their own:
 //
-//	go run . overload   answers in time of a server that is offered too much
-//	go run . stamps     the error of kernel time stamps
+//	go run . overload           answers in time of a server that is offered too much
+//	go run . stamps             the error of kernel time stamps
+//	go run . soak -duration 2h  uses datagram for hours on end and checks that nothing is missing afterwards
 //
 // It runs on Linux. README.md says what the workloads are and what makes them fair.
 package main
@@ -23,6 +24,7 @@ import (
 	"time"
 
 	"example.com/datagram/bench/internal/report"
+	"example.com/datagram/bench/internal/soak"
 )
 
 // options are the command line.
@@ -51,6 +53,8 @@ func run(args []string) error {
 			return overloadMain(args[1:], os.Stdout)
 		case "stamps":
 			return stampsMain(args[1:], os.Stdout)
+		case "soak":
+			return soakMain(args[1:], os.Stdout)
 		}
 	}
 	o, err := parseFlags(args)
@@ -86,6 +90,23 @@ func parseFlags(args []string) (options, error) {
 	}
 	o.peers, err = regexp.Compile(*peers)
 	return o, err
+}
+
+// soakMain is the bench binary as a soak.
+func soakMain(args []string, out io.Writer) error {
+	fs := flag.NewFlagSet("bench soak", flag.ExitOnError)
+	duration := fs.Duration("duration", time.Minute, "how long")
+	seed := fs.Uint64("seed", uint64(time.Now().UnixNano()), "for the choices; by default one of its own")
+	if err := fs.Parse(args); err != nil {
+		return err
+	}
+	if fs.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q", fs.Arg(0))
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	fmt.Fprintln(out, "seed", *seed)
+	return soak.Run(ctx, *duration, *seed, out)
 }
 
 // benchMain measures, or loads, a run and reports it.

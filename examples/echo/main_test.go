@@ -85,7 +85,7 @@ func TestRealClients(t *testing.T) {
 	}
 	out := stop(t, server, os.Interrupt)
 	for addr, n := range received {
-		want := addr + ": received " + strconv.Itoa(n) + ", answered " + strconv.Itoa(n) + ", failed 0; dropped: 0 by the system, 0 at the end\n"
+		want := addr + ": received " + strconv.Itoa(n) + ", answered " + strconv.Itoa(n) + ", failed 0, refused 0; dropped: 0 by the system, 0 at the end\n"
 		if !strings.Contains(out, want) {
 			t.Errorf("no line %qin\n%s", want, out)
 		}

@@ -65,6 +65,7 @@ func (s *slots) trim() {
 	for i := range s.messages {
 		if c := s.messages[i].Chunk; c != nil {
 			s.messages[i].Chunk = nil
+			s.vectors[i].Base = nil // else the collector would find it here
 			c.Free()
 		}
 	}

@@ -22,6 +22,16 @@ func FuzzSockaddr(f *testing.F) {
 			t.Skip()
 		}
 		addr := netip.AddrPortFrom(ip, port)
+		if _, err := new(zones).index(ip.Zone()); ip.Zone() != "" && err != nil {
+			for _, family := range []Family{IPv6, Dual} {
+				_, err := new(sockaddr).encode(addr, family, nil)
+				_, err2 := new(sockaddrs).encode(addr, family, nil)
+				if !errors.Is(err, unix.ENODEV) || !errors.Is(err2, unix.ENODEV) {
+					t.Errorf("%v, which no interface has, family %d: %v, %v", addr, family, err, err2)
+				}
+			}
+			return
+		}
 		for _, family := range []Family{IPv4, IPv6, Dual} {
 			var sa sockaddr
 			if size, err := sa.encode(addr, family, nil); err == nil {

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"time"
 
 	"example.com/datagram/bench/internal/child"
 	"example.com/datagram/internal/ethtool"
@@ -49,8 +50,8 @@ func New() (*Lab, error) {
 		"-n " + a + " link set " + device + " up",
 		"-n " + b + " link set " + device + " up",
 	} {
-		if out, err := exec.Command("ip", strings.Fields(line)...).CombinedOutput(); err != nil {
-			return nil, errors.Join(fmt.Errorf("ip %s: %w: %s", line, err, out), l.Close())
+		if err := ip(line); err != nil {
+			return nil, errors.Join(err, l.Close())
 		}
 	}
 	for _, ns := range []string{l.SendNS, l.RecvNS} {
@@ -59,6 +60,22 @@ func New() (*Lab, error) {
 		}
 	}
 	return l, nil
+}
+
+func ip(line string) error {
+	if out, err := exec.Command("ip", strings.Fields(line)...).CombinedOutput(); err != nil {
+		return fmt.Errorf("ip %s: %w: %s", line, err, out)
+	}
+	return nil
+}
+
+// Unplug takes the sending interface down for a while.
+func (l *Lab) Unplug(pause time.Duration) error {
+	if err := ip("-n " + l.names[0] + " link set " + device + " down"); err != nil {
+		return err
+	}
+	time.Sleep(pause)
+	return ip("-n " + l.names[0] + " link set " + device + " up")
 }
 
 // Close removes the namespaces, and with them the pair.
