@@ -1,4 +1,6 @@
-//go:build !windows // where some errors have other numbers, which the suite expects
+//go:build !windows
+
+// Some errors have other numbers on Windows, which the suite expects.
 
 package datagramtest
 

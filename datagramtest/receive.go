@@ -171,4 +171,3 @@ func (e *endpoint) Drops() (uint32, bool) {
 	defer e.network.mu.Unlock()
 	return e.drops, e.ended() == nil
 }
-
