@@ -191,10 +191,10 @@ func TestQueue(t *testing.T) {
 func TestMTU(t *testing.T) {
 	simulate(t, 1, datagramtest.Link{}, func(w *world) {
 		w.SetLink(all, only(there), datagramtest.Link{MTU: 1000})
-		var told []error
+		told := make(chan error, 9)
 		a, b := w.at(here), w.at(there)
 		whole := w.at(here, datagram.WithDontFragment(), datagram.WithNetworkErrors(),
-			datagram.WithErrorHandler(func(err error) { told = append(told, err) }))
+			datagram.WithErrorHandler(func(err error) { told <- err }))
 		fits, long := strings.Repeat("x", 1000-28), strings.Repeat("x", 1000-27)
 		w.send(a, b, long)
 		w.send(whole, b, fits)
@@ -204,11 +204,10 @@ func TestMTU(t *testing.T) {
 		if _, err := whole.TrySend(datagram.To(b.LocalAddr(), []byte(long))); !errors.Is(err, syscall.EMSGSIZE) {
 			t.Errorf("too long: %v", err)
 		}
-		time.Sleep(time.Second)
 		var report *datagram.NetworkError
-		if len(told) != 1 || !errors.As(told[0], &report) ||
-			*report != (datagram.NetworkError{Dst: b.LocalAddr(), MTU: 1000, Err: syscall.EMSGSIZE}) {
-			t.Errorf("told of %v", told)
+		want := datagram.NetworkError{Dst: b.LocalAddr(), MTU: 1000, Err: syscall.EMSGSIZE}
+		if err := <-told; !errors.As(err, &report) || *report != want {
+			t.Errorf("told of %v, want %v", err, want)
 		}
 		if err := whole.Connect(b.LocalAddr()); err != nil {
 			t.Fatal(err)
