@@ -162,6 +162,7 @@ func (r *modelRun) explain(calls []call, results []string) error {
 	var try func(m model, left []int)
 	try = func(m model, left []int) {
 		if len(left) == 0 {
+			m = m.settled()
 			after[m.key()] = m
 			return
 		}
@@ -171,7 +172,9 @@ func (r *modelRun) explain(calls []call, results []string) error {
 				expected = append(expected, fmt.Sprintf("%v: %s", calls[n], result))
 				continue
 			}
-			try(next, slices.Delete(slices.Clone(left), i, i+1))
+			for _, m := range next {
+				try(m, slices.Delete(slices.Clone(left), i, i+1))
+			}
 		}
 	}
 	everything := make([]int, len(calls))

@@ -16,17 +16,11 @@ import (
 // The handle under test has two peers, 1 and 2, which do nothing by themselves.
 type model struct {
 	bound, closed, receiving, joined bool
-	ttl                              int // 0: as the system has it
-	peer                             int // 0: unconnected
-	inbox                            []message
+	dropping                         bool   // Connect has yet to drop what strangers sent
+	ttl                              int    // 0: as the system has it
+	peer                             int    // 0: unconnected
+	kernel, channel                  []int  // who sent what waits in the receive buffer, and in the last channel
 	sent                             [3]int // to each peer
-}
-
-// A message was sent to the handle and not read yet.
-type message struct {
-	from, number int
-	// stopped says that it lay in the channel when StopRecv closed it.
-	stopped bool
 }
 
 // A call is a step of a program, with a number for those that take one.
@@ -62,9 +56,50 @@ var callWeights = []struct {
 	{"close", 1},
 }
 
-// step returns the model after a call, and what the call returns.
-func (m model) step(c call) (model, string) {
-	m.inbox = slices.Clone(m.inbox)
+// step returns what the model may be after a call, and what the call returns.
+func (m model) step(c call) (after []model, result string) {
+	for n := 0; n == 0 || n <= len(m.kernel) && m.receiving; n++ {
+		for _, m := range []model{m, m.dropped()} {
+			m, result = m.take(n).stepNow(c)
+			after = append(after, m)
+		}
+	}
+	return after, result
+}
+
+// take returns the model after the handle has taken n datagrams from the receive buffer, which
+// while it receives happens at any time.
+func (m model) take(n int) model {
+	m.channel = append(slices.Clone(m.channel), m.wanted(m.kernel[:n])...)
+	m.kernel = m.kernel[n:]
+	return m
+}
+
+// settled returns the model when nothing goes on any more.
+func (m model) settled() model {
+	if m.receiving {
+		m = m.take(len(m.kernel))
+	}
+	return m.dropped()
+}
+
+// dropped returns the model after Connect, whose latter half that is, has dropped what
+// strangers sent, which it does only while the handle receives.
+func (m model) dropped() model {
+	if m.dropping && m.receiving {
+		m.channel = m.wanted(m.channel)
+	}
+	m.dropping = false
+	return m
+}
+
+// wanted leaves out what strangers sent.
+func (m model) wanted(from []int) []int {
+	return slices.DeleteFunc(slices.Clone(from), func(from int) bool { return m.peer != 0 && from != m.peer })
+}
+
+// stepNow is step without anything that happens meanwhile.
+func (m model) stepNow(c call) (model, string) {
 	if m.closed && c.name != "peerSends" && c.name != "recv" && c.name != "remote" {
 		return m, "closed"
 	}
@@ -78,10 +113,7 @@ func (m model) step(c call) (model, string) {
 		if m.peer != 0 {
 			return m, "EISCONN"
 		}
-		m.bound, m.peer = true, c.number
-		if m.receiving {
-			m.dropStrangers()
-		}
+		m.bound, m.peer, m.dropping = true, c.number, true
 	case "disconnect":
 		if m.peer == 0 {
 			return m, "ENOTCONN"
@@ -100,20 +132,12 @@ func (m model) step(c call) (model, string) {
 		m.sent[m.peer]++
 	case "peerSends":
 		if m.bound && !m.closed && (m.peer == 0 || m.peer == c.number) {
-			m.inbox = append(m.inbox, message{from: c.number})
+			m.kernel = append(slices.Clone(m.kernel), c.number)
 		}
 	case "recv":
-		if !m.closed {
-			m.bound = true
-			m.resume()
-		}
+		m = m.resumed()
 	case "stopRecv":
-		if m.receiving {
-			m.receiving = false
-			for i := range m.inbox {
-				m.inbox[i].stopped = true
-			}
-		}
+		m.receiving = false
 	case "setTTL":
 		m.ttl = c.number
 	case "getTTL":
@@ -140,41 +164,23 @@ func (m model) step(c call) (model, string) {
 		}
 		return m, fmt.Sprint(m.peer)
 	case "close":
-		if !m.receiving {
-			m.inbox = slices.DeleteFunc(m.inbox, func(msg message) bool { return !msg.stopped })
-		}
-		m.closed = true
+		m.closed, m.receiving, m.kernel = true, false, nil
 	}
 	return m, "ok"
 }
 
-// resume begins receiving.
-func (m *model) resume() {
-	if m.receiving {
-		return
+// resumed returns the model when it receives, if it can.
+func (m model) resumed() model {
+	if !m.closed && !m.receiving {
+		m.bound, m.receiving, m.channel = true, true, m.wanted(m.channel)
 	}
-	m.receiving = true
-	m.dropStrangers()
-}
-
-func (m *model) dropStrangers() {
-	if m.peer != 0 {
-		m.inbox = slices.DeleteFunc(m.inbox, func(msg message) bool { return msg.from != m.peer })
-	}
+	return m
 }
 
 // read returns the senders of what is there to read, after which nothing is.
-func (m model) read() (model, []int) {
-	if !m.closed {
-		m.bound = true
-		m.inbox = slices.Clone(m.inbox)
-		m.resume()
-	}
-	var from []int
-	for _, msg := range m.inbox {
-		from = append(from, msg.from)
-	}
-	m.inbox = nil
+func (m model) read() (after model, from []int) {
+	m = m.resumed().settled()
+	from, m.channel = m.channel, nil
 	return m, from
 }
 
