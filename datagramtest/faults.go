@@ -75,21 +75,23 @@ func (f *Fault) check() {
 type Faults struct {
 	seed uint64
 
-	mu     sync.Mutex
-	calls  [ops]uint64
-	struck [ops]uint64
-	script []*scripted
+	mu       sync.Mutex
+	calls    [ops]uint64
+	struck   [ops]uint64
+	script   []*scripted
+	injected uint64 // faults ever
 }
 
 // scripted is a fault with what is left of it.
 type scripted struct {
 	Fault
-	from uint64 // the first call that it may strike
-	left int    // calls, less than 0 without end
+	number uint64 // among all faults
+	from   uint64 // the first call that it may strike
+	left   int    // calls, less than 0 without end
 }
 
 // NewFaults returns Faults with a script. What is left to chance depends on
-// seed, the operation and how many calls there were before. It panics if a
+// seed, the fault's place in the script and how many calls there were for its operation. It panics if a
 // field of a fault is out of range.
 func NewFaults(seed uint64, script ...Fault) *Faults {
 	f := &Faults{seed: seed}
@@ -104,7 +106,8 @@ func (f *Faults) Inject(script ...Fault) {
 	defer f.mu.Unlock()
 	for _, fault := range script {
 		fault.check()
-		s := &scripted{Fault: fault, from: f.calls[fault.Op] + uint64(fault.After), left: fault.Times}
+		s := &scripted{Fault: fault, number: f.injected, from: f.calls[fault.Op] + uint64(fault.After), left: fault.Times}
+		f.injected++
 		if s.left == 0 {
 			s.left = 1
 			if s.Probability > 0 {
@@ -143,7 +146,7 @@ func (f *Faults) strike(op Op) Fault {
 	call := f.calls[op]
 	f.calls[op]++
 	for _, s := range f.script {
-		if s.Op != op || call < s.from || s.left == 0 || s.Probability > 0 && f.chance(op, call) >= s.Probability {
+		if s.Op != op || call < s.from || s.left == 0 || s.Probability > 0 && f.chance(s.number, call) >= s.Probability {
 			continue
 		}
 		if s.left > 0 {
@@ -155,7 +158,7 @@ func (f *Faults) strike(op Op) Fault {
 	return Fault{}
 }
 
-// chance returns a number from 0 to 1 for a call.
-func (f *Faults) chance(op Op, call uint64) float64 {
-	return rand.New(rand.NewPCG(mix(f.seed+uint64(op)), mix(call))).Float64()
+// chance returns a number from 0 to 1 for a fault and a call.
+func (f *Faults) chance(fault, call uint64) float64 {
+	return rand.New(rand.NewPCG(mix(mix(f.seed)+fault), mix(call))).Float64()
 }

@@ -9,18 +9,21 @@ import (
 	"example.com/datagram/internal/socket"
 )
 
-// Send hands datagrams to the network, which always has room.
+// Send hands datagrams to the network, which always has room: one, or all if it is asked for batches.
 func (e *endpoint) Send(ds []socket.Outgoing, _ bool) (int, error) {
 	n := e.network
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	defer n.wait()
+	if !e.limits.Batch {
+		ds = ds[:min(len(ds), 1)]
+	}
 	for i := range ds {
 		n.advance()
 		if err := e.send(&ds[i]); err != nil {
 			return i, err
 		}
-		if i == 0 || !e.limits.Batch {
+		if i == 0 {
 			e.counters.SendCalls.Add(1)
 		}
 	}
