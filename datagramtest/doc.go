@@ -11,32 +11,32 @@
 //	…
 //	client, err := network.Dial(ctx, "udp", "10.0.0.1:53")
 //
-// A [Link] loses, delays, reorders and corrupts, a partition separates, by chance
-// that a seed decides. Used inside a bubble of [testing/synctest], where time passes when
-// everybody waits, an hour of traffic takes moments. Outside it works in real time.
+// A [Link] loses, delays, reorders and corrupts by chance, which a seed decides, and a partition separates. In a
+// bubble of [testing/synctest], where time passes when everybody waits, an hour of
+// traffic takes moments; elsewhere time is real.
 //
-// [Faults] make system calls fail that real systems let fail too rarely to test for.
-// They work on a simulated network and on the system's.
+// [Faults] make system calls fail, on a simulated network and on the system's.
 //
 // # Hosts
 //
-// A network has hosts, each with its addresses, ports and loopback addresses.
-// Listening on an address makes a host that has it; [Network.AddHost] makes hosts with several addresses,
-// and [Host.Listen] and [Host.Option] put handles on one that
-// are not bound to any of them. All others are on [Network.Host]. Every address
-// is reachable: one at which nobody listens refuses, as a host does that has no such
-// port, also if there is no such host. What an address is to lose instead, a link with a Loss of 1
-// or a partition loses.
+// A network has hosts, each with addresses, ports and loopback addresses of its own.
+// Listening on an address makes a host that has it. [Network.AddHost] makes one
+// with several addresses, and [Host.Listen] and [Host.Option] put handles on it that
+// are bound to any of them. A handle whose address names no host is on [Network.Host].
+//
+// Every address is reachable. One at which nobody listens refuses, whether there is a host
+// that has it or not. For one that answers nothing there is a Link with a Loss of 1.
 //
 // # What is simulated
 //
-// Handles behave as on Linux: what they are bound to and connected to, who receives, which errors
-// there are, all metadata, multicast and broadcast (to 255.255.255.255), receive buffers that overflow. Where nobody listens, connected handles get ECONNREFUSED and
-// those with [datagram.WithNetworkErrors] are told, after the Delay of the way back. The kernel's send buffer is never
-// full: [Faults] simulate that.
+// Handles behave as on Linux, in what they may bind to, who receives what, errors, metadata, multicast,
+// broadcast (to 255.255.255.255) and receive buffers, which overflow. Where nobody listens, connected handles
+// get ECONNREFUSED and those with [datagram.WithNetworkErrors] are told, after the Delay of the way
+// back. Send buffers are never full: see [Faults] for that.
 //
-// There is nothing behind [datagram.Conn.SyscallConn], [datagram.Conn.File] and the connection that
-// [datagram.WithControl] gets: they are [errors.ErrUnsupported]. Batches are real; nothing is
-// segmented or coalesced. Interfaces are "lo" and "eth0" on each host, with the indexes 1 and 2:
-// see [Host.Interface].
+// Batches are real; nothing is segmented or coalesced. There is no descriptor:
+// [datagram.Conn.SyscallConn], [datagram.Conn.File] and the connection that
+// [datagram.WithControl] hands on are [errors.ErrUnsupported]. The interfaces of each host are "lo" and
+// "eth0", with the indexes 1 and 2: see [Host.Interface]. What package net knows of interfaces, as
+// [datagram.Conn.MulticastInterface] tells, is still the system's.
 package datagramtest

@@ -14,9 +14,9 @@ import (
 	"example.com/datagram"
 )
 
-// A Host is a machine on a [Network], with addresses and ports of its own. All
-// hosts are on one link, and nothing is known of other machines. Every host also has
-// the loopback addresses, which it reaches itself by.
+// A Host is a machine on a [Network], with addresses and ports of its own. Every host also
+// has the loopback addresses, by which it reaches itself. The ports that it chooses follow one another from
+// 32768 on.
 type Host struct {
 	network *Network
 	addrs   []netip.Addr
@@ -76,7 +76,7 @@ func (n *Network) addHost(addrs ...netip.Addr) *Host {
 
 // hostOf returns the host for an endpoint with an address. mu must be held.
 func (n *Network) hostOf(addr netip.Addr) *Host {
-	if addr.IsUnspecified() || addr.IsLoopback() {
+	if addr.IsUnspecified() || addr.IsLoopback() || addr == broadcast {
 		return n.home
 	}
 	if h := n.owners[addr]; h != nil {
