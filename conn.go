@@ -215,7 +215,8 @@ func (c *Conn) disconnect() error {
 		return err
 	}
 	defer c.opening.Release(1)
-	if c.peer.Load() == nil {
+	peer := c.peer.Load()
+	if peer == nil {
 		return syscall.ENOTCONN
 	}
 	s, err := c.existing()
@@ -223,7 +224,11 @@ func (c *Conn) disconnect() error {
 		return err
 	}
 	c.peer.Store(nil)
-	return s.Connect(netip.AddrPort{})
+	err = s.Connect(netip.AddrPort{})
+	if err != nil && s.Info().Remote.IsValid() {
+		c.peer.Store(peer) // still connected
+	}
+	return err
 }
 
 // LocalAddr returns the address that the handle is bound to. It is zero while

@@ -19,6 +19,7 @@ type Option func(*config) error
 type config struct {
 	settings settings // what the socket has or will have
 
+	network       socket.Network
 	interfaceName string
 	control       func(network, address string, c syscall.RawConn) error
 
@@ -52,6 +53,7 @@ const maxRecvQueue = 1 << 20
 
 func newConfig(opts []Option) (config, error) {
 	c := config{
+		network:     socket.Kernel{},
 		recvQueue:   defaultRecvQueue,
 		sendCount:   defaultSendCount,
 		sendBytes:   defaultSendBytes,

@@ -89,6 +89,7 @@ func (r *receiver) start() <-chan Datagram {
 	}
 	r.reclaim()
 	r.ch = make(chan Datagram, r.conn.config.recvQueue)
+	r.refill()
 	r.enterState(receiving, nil)
 	ch := r.ch
 	r.current.Store(&ch)
@@ -120,6 +121,18 @@ func (r *receiver) reclaim() {
 	}
 	r.ledger.pushed -= uint64(len(left))
 	r.pending = append(left, r.pending...)
+}
+
+// refill puts what is pending into a new channel, as far as it fits, so that it is there to
+// read even if Close comes next. mu must be held.
+func (r *receiver) refill() {
+	var d Datagram
+	for len(r.ch) < cap(r.ch) && r.nextPending(&d) {
+		if r.wants(&d) {
+			r.ch <- d
+			r.ledger.push(&d)
+		}
+	}
 }
 
 // stop ends receiving because of err, nil for StopRecv.
@@ -309,28 +322,41 @@ func (r *receiver) putBack(d *Datagram) {
 
 // next makes d the next datagram to deliver. mu must be held.
 func (r *receiver) next(d *Datagram) bool {
-	peer := r.conn.peer.Load()
-	for {
-		if len(r.pending) > 0 {
-			*d = r.pending[0]
-			r.pending[0] = Datagram{}
-			if r.pending = r.pending[1:]; len(r.pending) == 0 {
-				r.pending = nil
-			}
-		} else if !r.intake.next(d, r.conn.config.maxDatagram) {
-			return false
-		}
-		d.connected = peer != nil
-		switch {
-		case r.isStale(d):
-			r.ledger.staleDrops++
-		case peer != nil && isStranger(d, *peer):
-			r.ledger.policyDrops++
-		default:
+	for r.nextPending(d) || r.intake.next(d, r.conn.config.maxDatagram) {
+		if r.wants(d) {
 			return true
 		}
-		d.Release()
 	}
+	return false
+}
+
+// nextPending makes d the next datagram of those pending. mu must be held.
+func (r *receiver) nextPending(d *Datagram) bool {
+	if len(r.pending) == 0 {
+		return false
+	}
+	*d = r.pending[0]
+	r.pending[0] = Datagram{}
+	if r.pending = r.pending[1:]; len(r.pending) == 0 {
+		r.pending = nil
+	}
+	return true
+}
+
+// wants reports whether d is to be delivered, and drops it if not. mu must be held.
+func (r *receiver) wants(d *Datagram) bool {
+	peer := r.conn.peer.Load()
+	d.connected = peer != nil
+	switch {
+	case r.isStale(d):
+		r.ledger.staleDrops++
+	case peer != nil && isStranger(d, *peer):
+		r.ledger.policyDrops++
+	default:
+		return true
+	}
+	d.Release()
+	return false
 }
 
 // hasMore reports whether next has more to return. mu must be held.

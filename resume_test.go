@@ -212,3 +212,17 @@ func TestStopRecvWhileTheReaderIsSlow(t *testing.T) {
 		expectNumbers(t, c.Recv(), next, next+1)
 	}
 }
+
+// What a resumed channel begins with is in it when Recv returns: Close comes too late to take it.
+func TestCloseAfterResume(t *testing.T) {
+	for range 20 {
+		c := loopback(t, datagram.WithRecvQueue(3, datagram.Block))
+		writeNumbers(t, plainSocket(t, c), 0, 3)
+		ch := c.Recv()
+		eventually(t, "three datagrams", func() bool { return len(ch) == 3 })
+		c.StopRecv()
+		ch = c.Recv()
+		c.Close()
+		expectNumbers(t, ch, 0, 3)
+	}
+}

@@ -69,7 +69,7 @@ func (c *Conn) acquire(ctx context.Context) error {
 // makeSocket makes, binds and prepares the socket. opening must be held.
 func (c *Conn) makeSocket(ctx context.Context, network, address string, prepare func(socket.Socket) error) error {
 	config := c.socketConfig()
-	s, err := socket.Kernel{}.Listen(ctx, network, address, config)
+	s, err := c.config.network.Listen(ctx, network, address, config)
 	if err != nil {
 		return c.opError("listen", nil, err)
 	}

@@ -12,6 +12,9 @@ import (
 
 func (s *suite) loopbackInterface() *net.Interface {
 	s.Helper()
+	if s.Loopback != nil {
+		return s.Loopback
+	}
 	interfaces, err := net.Interfaces()
 	if err != nil {
 		s.Fatal(err)
@@ -30,6 +33,9 @@ func (s *suite) loopbackInterface() *net.Interface {
 // (RFC 4291 section 2.7), so that nothing leaves another one either.
 func (s *suite) multicastInterface(group netip.Addr) *net.Interface {
 	s.Helper()
+	if s.Multicast != nil {
+		return s.Multicast
+	}
 	interfaces, err := net.Interfaces()
 	if err != nil {
 		s.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"maps"
+	"net"
 	"net/netip"
 	"runtime"
 	"slices"
@@ -24,6 +25,8 @@ type Factory struct {
 	// Lacks names the tests of what the implementation cannot do, each with
 	// the reason.
 	Lacks map[string]string
+	// Loopback and Multicast are the interfaces to use, nil for those of the system.
+	Loopback, Multicast *net.Interface
 }
 
 // tests are the subtests by name, as in Factory.Lacks.

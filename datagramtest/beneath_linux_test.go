@@ -1,0 +1,265 @@
+//go:build amd64 || arm64 || s390x
+
+package datagramtest_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"example.com/datagram"
+	"example.com/datagram/datagramtest"
+)
+
+// systemCalls are those for an operation, by the call that a row is about.
+func systemCalls(row faultRow, errno syscall.Errno) []uint32 {
+	switch row.op {
+	case datagramtest.OpListen:
+		if slices.Contains(socketErrors, errno) {
+			return []uint32{unix.SYS_SOCKET}
+		}
+		return []uint32{unix.SYS_BIND}
+	case datagramtest.OpConnect:
+		return []uint32{unix.SYS_CONNECT}
+	case datagramtest.OpSend:
+		return []uint32{unix.SYS_SENDTO, unix.SYS_SENDMSG, unix.SYS_SENDMMSG}
+	case datagramtest.OpReceive:
+		return []uint32{unix.SYS_RECVMSG, unix.SYS_RECVMMSG}
+	case datagramtest.OpOption:
+		return []uint32{unix.SYS_GETSOCKOPT}
+	default:
+		return []uint32{unix.SYS_SETSOCKOPT}
+	}
+}
+
+// supervisedVariable tells the test that it runs in a process of its own: a filter stays for the life of a process.
+const supervisedVariable = "DATAGRAM_TEST_SUPERVISED"
+
+// TestFaultTableBeneath injects the errors of the table into the system calls themselves, and expects
+// the same outcomes.
+func TestFaultTableBeneath(t *testing.T) {
+	if os.Getenv(supervisedVariable) == "" {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // else a deadlock says nothing
+		defer cancel()
+		child := exec.CommandContext(ctx, os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
+		// Package syscall makes some calls without telling the scheduler. One that waits for the supervisor
+		// keeps a processor from it, and the collector from stopping the world.
+		child.Env = append(os.Environ(), supervisedVariable+"=1", "GOMAXPROCS=16", "GOGC=off")
+		out, err := child.CombinedOutput()
+		switch {
+		case err != nil:
+			t.Errorf("%v\n%s", err, out)
+		case strings.Contains(string(out), "--- SKIP: "+t.Name()+" "):
+			skip(t, string(out))
+		case !strings.Contains(string(out), "--- PASS: "+t.Name()):
+			t.Errorf("nothing was tested:\n%s", out)
+		}
+		return
+	}
+	s, err := supervise()
+	if err != nil {
+		t.Skip(err)
+	}
+	defer s.close()
+	for _, row := range faultRows {
+		for _, errno := range row.errnos {
+			if errno == unix.EAGAIN && (row.op == datagramtest.OpSend || row.op == datagramtest.OpReceive) {
+				continue // the poller would wait for a change that never comes
+			}
+			t.Run(row.call+"/"+unix.ErrnoName(errno), func(t *testing.T) {
+				var want string
+				synctest.Test(t, func(t *testing.T) {
+					n := datagramtest.NewNetwork(1, datagramtest.Link{})
+					defer n.Close()
+					want = tryFault(t, row, errno, n.Option())
+				})
+				for _, offload := range []datagram.Offload{datagram.OffloadNone, datagram.OffloadBatch} {
+					f := &faultTest{T: t, errno: errno, options: []datagram.Option{datagram.WithOffload(offload)}}
+					f.inject = func() { s.arm(errno, systemCalls(row, errno)) }
+					if got := f.run(row); got != want {
+						t.Errorf("%s, want: %s", got, want)
+					}
+					if s.armed() {
+						t.Error("no system call was struck")
+					}
+				}
+			})
+		}
+	}
+	for _, errno := range sendErrors {
+		if errno != unix.EAGAIN {
+			t.Run("segmented/"+unix.ErrnoName(errno), func(t *testing.T) { testSegmentedFault(t, s, errno) })
+		}
+	}
+}
+
+// testSegmentedFault makes a system call fail that sends several datagrams as segments of one message. What is
+// an error of segmentation, or might be, is tried again without it; others are those of the
+// first datagram.
+func testSegmentedFault(t *testing.T, s *supervisor, errno syscall.Errno) {
+	f := &faultTest{T: t, ctx: t.Context()}
+	c, peer := f.open(), f.open()
+	if reason := c.Capabilities().GSO.Reason; reason != "" {
+		t.Skip(reason)
+	}
+	ds := make([]datagram.Datagram, 10)
+	for i := range ds {
+		ds[i] = datagram.To(peer.LocalAddr(), []byte{'0' + byte(i)})
+	}
+	s.arm(errno, []uint32{unix.SYS_SENDTO, unix.SYS_SENDMSG, unix.SYS_SENDMMSG})
+	n, err := c.TrySendBatch(ds)
+	switch errno {
+	case unix.EIO, unix.EINVAL, unix.EMSGSIZE, unix.EINTR:
+		if n != len(ds) || err != nil {
+			t.Errorf("%d, %v; want all", n, err)
+		}
+	default:
+		if n != 0 || !errors.Is(err, errno) {
+			t.Errorf("%d, %v; want 0, %v", n, err, errno)
+		}
+		if _, err := c.TrySendBatch(ds); err != nil {
+			t.Error(err)
+		}
+	}
+	for i := range ds {
+		f.arrives(peer, string(ds[i].Payload))
+	}
+	f.end(c)
+	f.end(peer)
+}
+
+// skip skips a test for what a developer's machine may lack, and fails it in CI.
+func skip(t *testing.T, why string) {
+	t.Helper()
+	if os.Getenv("DATAGRAM_CI") == "1" {
+		t.Fatal("this has to run here: ", why)
+	}
+	t.Skip(why)
+}
+
+// A supervisor decides about the system calls of sockets of this process (seccomp_unotify(2)).
+type supervisor struct {
+	file *os.File
+	done chan struct{}
+
+	mu    sync.Mutex
+	errno syscall.Errno // for the next of calls
+	calls []uint32
+}
+
+// Structures of linux/seccomp.h.
+type notification struct {
+	id     uint64
+	pid    uint32
+	flags  uint32
+	number int32
+	_      uint32 // architecture
+	_      [7]uint64
+}
+
+type response struct {
+	id    uint64
+	value int64
+	err   int32
+	flags uint32
+}
+
+func supervise() (*supervisor, error) {
+	// The number is the first field of struct seccomp_data.
+	filter := []unix.SockFilter{{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}}
+	for _, call := range []uint32{
+		unix.SYS_SOCKET, unix.SYS_BIND, unix.SYS_CONNECT, unix.SYS_SENDTO, unix.SYS_SENDMSG, unix.SYS_SENDMMSG,
+		unix.SYS_RECVMSG, unix.SYS_RECVMMSG, unix.SYS_GETSOCKOPT, unix.SYS_SETSOCKOPT,
+	} {
+		filter = append(
+			filter,
+			unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: call, Jf: 1},
+			unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_USER_NOTIF},
+		)
+	}
+	filter = append(filter, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW})
+	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return nil, os.NewSyscallError("prctl", err)
+	}
+	const flags = unix.SECCOMP_FILTER_FLAG_TSYNC | unix.SECCOMP_FILTER_FLAG_TSYNC_ESRCH | unix.SECCOMP_FILTER_FLAG_NEW_LISTENER
+	fd, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, flags, uintptr(unsafe.Pointer(&program)))
+	if errno != 0 {
+		return nil, os.NewSyscallError("seccomp", errno)
+	}
+	if err := unix.SetNonblock(int(fd), true); err != nil {
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	s := &supervisor{file: os.NewFile(fd, "seccomp"), done: make(chan struct{})}
+	go s.run()
+	return s, nil
+}
+
+// close ends supervision. System calls of sockets fail from then on.
+func (s *supervisor) close() {
+	s.file.Close()
+	<-s.done
+}
+
+// arm makes the next of some system calls fail.
+func (s *supervisor) arm(errno syscall.Errno, calls []uint32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.errno, s.calls = errno, calls
+}
+
+func (s *supervisor) armed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.errno != 0
+}
+
+func (s *supervisor) run() {
+	defer close(s.done)
+	raw, err := s.file.SyscallConn()
+	if err != nil {
+		return
+	}
+	_ = raw.Read(func(fd uintptr) bool {
+		for isReadable(fd) {
+			s.answer(fd)
+		}
+		return false
+	})
+}
+
+func isReadable(fd uintptr) bool {
+	polled := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	n, err := unix.Poll(polled, 0)
+	return err == unix.EINTR || n == 1 && polled[0].Revents&unix.POLLIN != 0
+}
+
+// answer decides about a system call.
+func (s *supervisor) answer(fd uintptr) {
+	var call notification
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, fd, unix.SECCOMP_IOCTL_NOTIF_RECV, uintptr(unsafe.Pointer(&call))); errno != 0 {
+		return // interrupted, or the caller was
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := response{id: call.id, flags: unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE}
+	strike := s.errno != 0 && slices.Contains(s.calls, uint32(call.number))
+	if strike {
+		r.err, r.flags = -int32(s.errno), 0
+	}
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, fd, unix.SECCOMP_IOCTL_NOTIF_SEND, uintptr(unsafe.Pointer(&r)))
+	if strike && errno == 0 { // else the call was interrupted and comes again
+		s.errno = 0
+	}
+}

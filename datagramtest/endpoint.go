@@ -1,0 +1,226 @@
+package datagramtest
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"syscall"
+
+	"example.com/datagram/internal/socket"
+)
+
+// An opener is the [socket.Network] of a host, or of all.
+type opener struct {
+	network *Network
+	host    *Host // nil: by address
+}
+
+// An endpoint is a [socket.Socket] on a host. The network's mu guards it.
+type endpoint struct {
+	network  *Network
+	host     *Host // nil until it is bound
+	family   socket.Family
+	name     string // of the network, as package net has it
+	limits   socket.Limits
+	features socket.Features
+	counters socket.Counters
+	device   int // the interface that it is bound to, if any
+
+	local  netip.AddrPort
+	peer   netip.AddrPort // zero while unconnected
+	source netip.Addr     // chosen when a wildcard endpoint was connected
+
+	options     [socket.Options]int
+	memberships map[membership]bool
+
+	arrived  []*arrival
+	buffered int // what arrived takes of the receive buffer
+	drops    uint32
+	refusal  syscall.Errno // pending, for the next call
+	reports  socket.NetworkErrors
+	messages []socket.Incoming // of the latest Receive
+
+	interrupted bool
+	closed      bool
+	changed     sync.Cond // something of what Receive waits for
+}
+
+// Listen makes an endpoint.
+func (o opener) Listen(ctx context.Context, network, address string, config socket.Config) (socket.Socket, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	family, local, group, err := parseAddress(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	e := &endpoint{
+		network: o.network, family: family, name: network, local: local, limits: config.Limits,
+		options: defaultOptions, memberships: make(map[membership]bool),
+	}
+	e.changed.L = &o.network.mu
+	e.options[socket.ReuseAddr] = asInt(group)
+	e.configure(config)
+	if err := e.apply(address, config); err != nil {
+		return nil, err
+	}
+
+	o.network.mu.Lock()
+	defer o.network.mu.Unlock()
+	if o.network.closed {
+		return nil, net.ErrClosed
+	}
+	host := o.host
+	if host == nil {
+		host = o.network.hostOf(local.Addr())
+	}
+	if err := host.bind(e); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// configure says what the endpoint does of what a kernel could.
+func (e *endpoint) configure(config socket.Config) {
+	none := socket.Feature{Reason: "a simulated network has none"}
+	e.features = socket.Features{Segment: none, Coalesce: none}
+	e.features.Batch = socket.Feature{Active: config.Batch}
+	if !config.Batch {
+		e.features.Batch.Reason = config.Reason
+	}
+	if config.LocalAddresses && e.isWildcard() {
+		e.options[socket.ReceiveLocal] = 1
+	}
+}
+
+// apply does what the caller asks for.
+func (e *endpoint) apply(address string, config socket.Config) error {
+	for _, s := range config.Settings {
+		if err := e.SetOption(s.Option, s.Value); err != nil {
+			return &socket.SettingError{Option: s.Option, Err: err}
+		}
+	}
+	e.features.Local.Active = e.options[socket.ReceiveLocal] != 0
+	switch config.Interface {
+	case "":
+	case loopbackName:
+		e.device = loopbackIndex
+	case networkName:
+		e.device = networkIndex
+	default:
+		return &socket.SettingError{Name: "interface " + config.Interface, Err: syscall.ENODEV}
+	}
+	if config.Control == nil {
+		return nil
+	}
+	network := "udp6"
+	if e.family == socket.IPv4 {
+		network = "udp4"
+	}
+	return config.Control(network, address, noRawConn{})
+}
+
+// noRawConn is the raw connection of an endpoint, which has no descriptor.
+type noRawConn struct{}
+
+func (noRawConn) Control(func(uintptr)) error    { return errors.ErrUnsupported }
+func (noRawConn) Read(func(uintptr) bool) error  { return errors.ErrUnsupported }
+func (noRawConn) Write(func(uintptr) bool) error { return errors.ErrUnsupported }
+
+func (e *endpoint) isWildcard() bool { return e.local.Addr().IsUnspecified() }
+
+// ended returns net.ErrClosed when the endpoint or its network was closed. mu must be held.
+func (e *endpoint) ended() error {
+	if e.closed || e.network.closed {
+		return net.ErrClosed
+	}
+	return nil
+}
+
+// do calls f with mu held, if the endpoint is open.
+func (e *endpoint) do(f func() error) error {
+	e.network.mu.Lock()
+	defer e.network.mu.Unlock()
+	if err := e.ended(); err != nil {
+		return err
+	}
+	return f()
+}
+
+// Info describes the endpoint.
+func (e *endpoint) Info() socket.Info {
+	e.network.mu.Lock()
+	defer e.network.mu.Unlock()
+	info := socket.Info{Family: e.family, UDP: true, Network: e.name}
+	if e.ended() == nil {
+		info.Local, info.Remote = zoned(e.local), zoned(e.peer)
+		if e.source.IsValid() {
+			info.Local = zoned(netip.AddrPortFrom(e.source, e.local.Port()))
+		}
+	}
+	return info
+}
+
+// Bind fails: an endpoint is bound from the beginning.
+func (e *endpoint) Bind(netip.AddrPort) error {
+	return e.do(func() error { return os.NewSyscallError("bind", syscall.EINVAL) })
+}
+
+// Connect sets the peer, or for the zero AddrPort dissolves the association.
+func (e *endpoint) Connect(peer netip.AddrPort) error {
+	return e.do(func() error {
+		if !peer.IsValid() {
+			e.peer, e.source = netip.AddrPort{}, netip.Addr{}
+			return nil
+		}
+		to, err := e.destination(peer)
+		if err != nil {
+			return os.NewSyscallError("connect", err)
+		}
+		route, err := e.route(to.Addr(), socket.Control{})
+		if err != nil {
+			return os.NewSyscallError("connect", err)
+		}
+		e.peer = to
+		if e.isWildcard() {
+			e.source = route.from
+		}
+		return nil
+	})
+}
+
+// Close frees the port.
+func (e *endpoint) Close() error {
+	e.network.mu.Lock()
+	defer e.network.mu.Unlock()
+	if e.closed {
+		return net.ErrClosed
+	}
+	e.closed = true
+	e.host.unbind(e)
+	for _, a := range e.arrived {
+		a.chunk.Free()
+	}
+	e.arrived = nil
+	e.changed.Broadcast()
+	return nil
+}
+
+// SyscallConn fails: there is no descriptor.
+func (e *endpoint) SyscallConn() (syscall.RawConn, error) {
+	return nil, e.do(func() error { return errors.ErrUnsupported })
+}
+
+// File fails: there is no descriptor.
+func (e *endpoint) File() (*os.File, error) {
+	return nil, e.do(func() error { return errors.ErrUnsupported })
+}
+
+func (e *endpoint) SetSegmentation(bool) {}
+
+func (e *endpoint) Features() socket.Features { return e.features }
+
+func (e *endpoint) Counters() *socket.Counters { return &e.counters }

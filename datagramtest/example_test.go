@@ -1,0 +1,111 @@
+package datagramtest_test
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"syscall"
+	"time"
+
+	"example.com/datagram"
+	"example.com/datagram/datagramtest"
+)
+
+func Example() {
+	ctx := context.Background()
+	network := datagramtest.NewNetwork(1, datagramtest.Link{Delay: 5 * time.Millisecond, Jitter: time.Millisecond})
+	defer network.Close()
+
+	server, err := network.Listen(ctx, "udp", "10.0.0.1:53")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer server.Close()
+	go func() {
+		for d := range server.Recv() {
+			_ = server.Send(ctx, d.Reply([]byte("192.0.2.80")))
+			d.Release()
+		}
+	}()
+
+	client, err := network.Dial(ctx, "udp", "10.0.0.1:53")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer client.Close()
+	if err := client.Send(ctx, datagram.Datagram{Payload: []byte("example.com?")}); err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Printf("%s\n", (<-client.Recv()).Payload)
+	fmt.Println(network.Stats())
+	// Output:
+	// 192.0.2.80
+	// sent 2, delivered 2, lost 0, duplicated 0, reordered 0, corrupted 0, refused 0, overflowed 0, held 0
+}
+
+func ExampleNetwork_Partition() {
+	ctx := context.Background()
+	network := datagramtest.NewNetwork(1, datagramtest.Link{})
+	defer network.Close()
+	east, _ := network.Listen(ctx, "udp", "10.1.0.1:7")
+	west, _ := network.Listen(ctx, "udp", "10.2.0.1:7")
+	defer east.Close()
+	defer west.Close()
+
+	heal := network.Partition(netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("10.2.0.0/16"))
+	_, _ = east.TrySend(datagram.To(west.LocalAddr(), []byte("are you there?")))
+	heal()
+	_, _ = east.TrySend(datagram.To(west.LocalAddr(), []byte("and now?")))
+	fmt.Printf("%s\n", (<-west.Recv()).Payload)
+	fmt.Println(network.Stats().Lost, "lost")
+	// Output:
+	// and now?
+	// 1 lost
+}
+
+func ExampleNetwork_AddHost() {
+	ctx := context.Background()
+	network := datagramtest.NewNetwork(1, datagramtest.Link{})
+	defer network.Close()
+	host, err := network.AddHost(netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	server, err := host.Listen(ctx, "udp", ":7")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer server.Close()
+
+	client, _ := network.Dial(ctx, "udp", "10.0.0.2:7")
+	defer client.Close()
+	_ = client.Send(ctx, datagram.Datagram{Payload: []byte("hello")})
+	d := <-server.Recv()
+	fmt.Printf("%s, sent to %v\n", d.Payload, d.Meta.Local)
+	// Output: hello, sent to 10.0.0.2
+}
+
+// A handle of the system's network whose second datagram finds no buffers.
+func ExampleFaults() {
+	ctx := context.Background()
+	faults := datagramtest.NewFaults(1, datagramtest.Fault{Op: datagramtest.OpSend, After: 1, Err: syscall.ENOBUFS})
+	conn, err := datagram.Listen(ctx, "udp", "127.0.0.1:0", faults.Option())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer conn.Close()
+	for range 3 {
+		_, err := conn.TrySend(datagram.To(conn.LocalAddr(), []byte("hello")))
+		fmt.Println(err == nil)
+	}
+	// Output:
+	// true
+	// false
+	// true
+}

@@ -1,0 +1,54 @@
+package datagramtest
+
+import (
+	"net/netip"
+
+	"example.com/datagram/internal/socket"
+)
+
+// serves reports whether the endpoint's family has an address.
+func (e *endpoint) serves(addr netip.Addr) bool {
+	return e.family == socket.Dual || addr.Is4() == (e.family == socket.IPv4)
+}
+
+// conflicts reports whether two endpoints cannot be bound to the same port.
+func (e *endpoint) conflicts(other *endpoint) bool {
+	switch {
+	case e.options[socket.ReuseAddr] != 0 && other.options[socket.ReuseAddr] != 0, e.reusesPort() && other.reusesPort():
+		return false
+	case e.isWildcard() && other.isWildcard():
+		return e.family == socket.Dual || other.family == socket.Dual || e.family == other.family
+	case e.isWildcard():
+		return e.serves(other.local.Addr())
+	case other.isWildcard():
+		return other.serves(e.local.Addr())
+	}
+	return e.local.Addr() == other.local.Addr()
+}
+
+func (e *endpoint) reusesPort() bool { return e.options[socket.ReusePort] != 0 }
+
+// score says how narrowly the endpoint is bound to what a packet travels between, 0 if the
+// packet is not for it: a connected endpoint before an unconnected one, one that is bound
+// to the address before one that is to any, and that to any of one family before
+// that to any of both.
+func (e *endpoint) score(p *packet) int {
+	switch {
+	case !e.serves(p.to.Addr()),
+		!e.isWildcard() && e.local.Addr() != p.to.Addr(),
+		e.peer.IsValid() && e.peer != p.from,
+		e.device != 0 && e.device != p.ifIndex:
+		return 0
+	}
+	score := 1
+	if e.peer.IsValid() {
+		score += 4
+	}
+	if !e.isWildcard() {
+		score += 2
+	}
+	if e.family != socket.Dual {
+		score++
+	}
+	return score
+}

@@ -1,0 +1,158 @@
+package datagramtest_test
+
+import (
+	"errors"
+	"net/netip"
+	"syscall"
+	"testing"
+	"time"
+
+	"example.com/datagram"
+	"example.com/datagram/datagramtest"
+)
+
+// Of several handles on a port the one that is bound most narrowly receives, as on Linux.
+func TestMostNarrowlyBound(t *testing.T) {
+	simulate(t, 1, datagramtest.Link{}, func(w *world) {
+		first, second := netip.MustParseAddr("10.1.0.1"), netip.MustParseAddr("10.1.0.2")
+		host, err := w.AddHost(first, second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		listen := func(network, address string) *datagram.Conn {
+			return w.conn(host.Listen(w.Context(), network, address, datagram.WithReuseAddr()))
+		}
+		peer, stranger := w.at(here), w.at(there)
+		connected := listen("udp4", "10.1.0.1:7")
+		bound := listen("udp4", "10.1.0.1:7")
+		four, both := listen("udp4", ":7"), listen("udp", ":7")
+		if err := connected.Connect(peer.LocalAddr()); err != nil {
+			t.Fatal(err)
+		}
+		for _, test := range []struct {
+			from *datagram.Conn
+			to   netip.Addr
+			want *datagram.Conn
+		}{{peer, first, connected}, {stranger, first, bound}, {peer, second, four}} {
+			w.sendTo(test.from, netip.AddrPortFrom(test.to, 7), "x")
+			w.expect(test.want, "x")
+		}
+		four.Close()
+		w.sendTo(peer, netip.AddrPortFrom(second, 7), "x")
+		w.expect(both, "x")
+		both.Close()
+		w.sendTo(peer, netip.AddrPortFrom(second, 7), "x")
+		if s := w.Stats(); s.Refused != 1 {
+			t.Error(s)
+		}
+	})
+}
+
+// Which handles may share a port, as on Linux.
+func TestPortConflicts(t *testing.T) {
+	for _, test := range []struct {
+		networks  [2]string
+		addresses [2]string
+		conflict  bool
+	}{
+		{[2]string{"udp4", "udp4"}, [2]string{":7", "192.0.2.1:7"}, true},
+		{[2]string{"udp4", "udp4"}, [2]string{"192.0.2.1:7", ":7"}, true},
+		{[2]string{"udp", "udp4"}, [2]string{":7", ":7"}, true},
+		{[2]string{"udp", "udp4"}, [2]string{":7", "192.0.2.1:7"}, true},
+		{[2]string{"udp6", "udp4"}, [2]string{":7", ":7"}, false},
+		{[2]string{"udp6", "udp4"}, [2]string{":7", "192.0.2.1:7"}, false},
+		{[2]string{"udp4", "udp4"}, [2]string{"127.0.0.1:7", "192.0.2.1:7"}, false},
+		{[2]string{"udp4", "udp4"}, [2]string{":7", ":8"}, false},
+	} {
+		simulate(t, 1, datagramtest.Link{}, func(w *world) {
+			w.conn(w.Listen(w.Context(), test.networks[0], test.addresses[0]))
+			c, err := w.Listen(w.Context(), test.networks[1], test.addresses[1])
+			if errors.Is(err, syscall.EADDRINUSE) != test.conflict {
+				t.Errorf("%v: %v", test, err)
+			}
+			if c != nil {
+				w.conn(c, nil)
+			}
+		})
+	}
+}
+
+// Errors about the address or route, as on Linux.
+func TestNoRoute(t *testing.T) {
+	simulate(t, 1, datagramtest.Link{}, func(w *world) {
+		outside := netip.AddrPortFrom(here, 7)
+		inside := w.conn(w.Listen(w.Context(), "udp4", "127.0.0.1:0"))
+		four := w.at(there) // on a host without IPv6
+		six := w.conn(w.Listen(w.Context(), "udp6", "[::]:0"))
+		both := w.conn(w.Listen(w.Context(), "udp", "[2001:db8::5]:0"))
+		pinned := func(to netip.AddrPort, from string) datagram.Datagram {
+			d := datagram.To(to, nil)
+			d.Meta.Local = netip.MustParseAddr(from)
+			return d
+		}
+		for i, test := range []struct {
+			from *datagram.Conn
+			d    datagram.Datagram
+			want error
+		}{
+			{inside, datagram.To(outside, nil), syscall.EINVAL},
+			{four, datagram.To(netip.MustParseAddrPort("[2001:db8::1]:7"), nil), syscall.EAFNOSUPPORT},
+			{both, datagram.To(outside, nil), syscall.EAFNOSUPPORT},
+			{four, datagram.To(netip.AddrPortFrom(here, 0), nil), syscall.EINVAL},
+			{four, pinned(outside, "10.0.0.1"), syscall.ENETUNREACH},
+			{six, pinned(netip.MustParseAddrPort("[2001:db8::1]:7"), "2001:db8::77"), syscall.EINVAL},
+			{four, datagram.To(outside, make([]byte, 65508)), syscall.EMSGSIZE},
+		} {
+			if _, err := test.from.TrySend(test.d); !errors.Is(err, test.want) {
+				t.Errorf("%d: %v, want %v", i, err, test.want)
+			}
+		}
+		w.want(datagramtest.Stats{})
+		w.sendTo(four, netip.AddrPortFrom(netip.IPv4Unspecified(), four.LocalAddr().Port()), "to the loopback address")
+		w.want(datagramtest.Stats{Sent: 1, Refused: 1})
+	})
+}
+
+// A refusal reaches only the handle that is connected to who refused, and no partition lets it through.
+func TestRefusalOfAnother(t *testing.T) {
+	simulate(t, 1, datagramtest.Link{Delay: time.Second}, func(w *world) {
+		told := make(chan error, 9)
+		c, peer := w.at(here, datagram.WithErrorHandler(func(err error) { told <- err })), w.at(beyond)
+		gone := netip.AddrPortFrom(there, 9)
+		c.Recv()
+		w.sendTo(c, gone, "anybody")
+		if err := c.Connect(peer.LocalAddr()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if err := c.Disconnect(); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Connect(gone); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.TrySend(datagram.Datagram{}); err != nil {
+			t.Fatal(err)
+		}
+		w.Partition(only(here), only(there)) // while it is under way
+		time.Sleep(time.Minute)
+		if len(told) > 0 {
+			t.Errorf("told: %v", <-told)
+		}
+		w.want(datagramtest.Stats{Sent: 2, Refused: 2})
+	})
+}
+
+func TestBufferSizes(t *testing.T) {
+	simulate(t, 1, datagramtest.Link{}, func(w *world) {
+		c := w.at(here, datagram.WithReadBuffer(0), datagram.WithWriteBuffer(1<<31-1))
+		if size, err := c.ReadBuffer(); size != 2304 || err != nil {
+			t.Errorf("read buffer: %d, %v", size, err)
+		}
+		if size, err := c.WriteBuffer(); size != 1<<31-2 || err != nil {
+			t.Errorf("write buffer: %d, %v", size, err)
+		}
+		w.send(c, c, "fits")
+		w.expect(c, "fits")
+	})
+}

@@ -1,0 +1,94 @@
+package datagramtest
+
+import (
+	"net/netip"
+	"os"
+	"syscall"
+
+	"example.com/datagram/internal/socket"
+)
+
+// A membership is what an endpoint has joined.
+type membership struct {
+	group, source netip.Addr
+	ifIndex       int
+}
+
+// Membership joins or leaves a group.
+func (e *endpoint) Membership(m socket.Membership) error {
+	return e.do(func() error { return os.NewSyscallError("setsockopt", e.setMembership(m)) })
+}
+
+func (e *endpoint) setMembership(m socket.Membership) error {
+	key := membership{plain(m.Group), plain(m.Source), networkIndex}
+	if m.Interface != nil {
+		key.ifIndex = m.Interface.Index
+	}
+	switch joined := e.memberships[key]; {
+	case key.ifIndex != loopbackIndex && key.ifIndex != networkIndex:
+		return syscall.ENODEV
+	case key.group.Is6() && e.family == socket.IPv4:
+		return syscall.ENOPROTOOPT
+	case m.Leave && !joined:
+		return syscall.EADDRNOTAVAIL
+	case m.Leave:
+		delete(e.memberships, key)
+	case joined:
+		return syscall.EADDRINUSE
+	default:
+		e.memberships[key] = true
+	}
+	return nil
+}
+
+// wants reports whether a packet to several is for the endpoint, which need not be open
+// any more. mu must be held.
+func (e *endpoint) wants(p *packet) bool {
+	group := p.to.Addr()
+	if e.closed || !e.isWildcard() || e.score(p) == 0 {
+		return false
+	}
+	return group == broadcast ||
+		e.memberships[membership{group: group, ifIndex: p.ifIndex}] ||
+		e.memberships[membership{group, p.from.Addr(), p.ifIndex}]
+}
+
+// sendToMembers sends a copy to each endpoint that a datagram to several is for.
+// mu must be held.
+func (e *endpoint) sendToMembers(p packet, payload []byte) {
+	n, group := e.network, p.to.Addr()
+	// What goes out of the loopback interface stays on the host, as does what has the scope of
+	// an interface (RFC 4291 section 2.7).
+	stays := p.ifIndex == loopbackIndex || group.IsInterfaceLocalMulticast()
+	found := false
+	for _, h := range n.hosts {
+		if h == e.host {
+			if group.IsMulticast() && e.options[socket.MulticastLoopback] == 0 {
+				continue
+			}
+		} else if stays {
+			continue
+		}
+		for _, member := range h.ports[p.to.Port()] {
+			if !member.wants(&p) {
+				continue
+			}
+			found = true
+			p.member = member
+			n.transmit(p.with(payload), flow{p.from, netip.AddrPortFrom(h.addressFor(p.from.Addr()), p.to.Port())})
+		}
+	}
+	if !found {
+		lost := p.with(payload)
+		n.note(Sent, lost, "")
+		n.lose(lost, "no member")
+	}
+}
+
+// addressFor returns the address by which the host is known to the sender of a datagram to several.
+func (h *Host) addressFor(from netip.Addr) netip.Addr {
+	if addr := h.source(from); addr.IsValid() {
+		return addr
+	}
+	return loopback(from)
+}

@@ -1,0 +1,86 @@
+package datagramtest
+
+import (
+	"os"
+	"syscall"
+
+	"example.com/datagram/internal/socket"
+)
+
+// defaultOptions are those of Linux.
+var defaultOptions = [socket.Options]int{
+	socket.TTL:               64,
+	socket.MulticastTTL:      1,
+	socket.MulticastLoopback: 1,
+	socket.ReadBuffer:        212992, // net.core.rmem_default, and
+	socket.WriteBuffer:       212992, // net.core.wmem_default where pages have 4 KiB
+}
+
+// The smallest buffers that Linux grants (SOCK_MIN_RCVBUF, SOCK_MIN_SNDBUF).
+const minReadBuffer, minWriteBuffer = 2304, 4608
+
+// SetOption sets an option.
+func (e *endpoint) SetOption(option socket.Option, value int) error {
+	return e.do(func() error { return os.NewSyscallError("setsockopt", e.setOption(option, value)) })
+}
+
+func (e *endpoint) setOption(option socket.Option, value int) error {
+	switch option {
+	case socket.IPv6Only:
+		if e.family == socket.IPv4 || e.host != nil {
+			return syscall.EINVAL
+		}
+		e.family = socket.Dual
+		if value != 0 {
+			e.family = socket.IPv6
+		}
+	case socket.TTL, socket.MulticastTTL:
+		if value < 1 || value > 255 {
+			return syscall.EINVAL
+		}
+	case socket.MulticastInterface:
+		if value < 0 || value > networkIndex {
+			return syscall.EADDRNOTAVAIL
+		}
+	case socket.ReadBuffer: // Linux doubles sizes, as it counts its own overhead
+		value = max(2*min(value, maxBuffer), minReadBuffer)
+	case socket.WriteBuffer:
+		value = max(2*min(value, maxBuffer), minWriteBuffer)
+	case socket.PathMTU:
+		return syscall.ENOPROTOOPT
+	}
+	e.options[option] = value
+	return nil
+}
+
+// maxBuffer keeps a buffer's size within 32 bits (INT_MAX/2 in sock_setsockopt).
+const maxBuffer = 1<<30 - 1
+
+// Option reads an option.
+func (e *endpoint) Option(option socket.Option) (value int, err error) {
+	err = e.do(func() error {
+		value = e.options[option]
+		if option != socket.PathMTU {
+			return nil
+		}
+		if !e.peer.IsValid() {
+			return os.NewSyscallError("getsockopt", syscall.ENOTCONN)
+		}
+		from := e.source
+		if !from.IsValid() {
+			from = e.local.Addr()
+		}
+		if value = e.network.link(from, e.peer.Addr()).MTU; value == 0 {
+			value = unlimitedMTU
+		}
+		return nil
+	})
+	return value, err
+}
+
+func asInt(on bool) int {
+	if on {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,173 @@
+package datagramtest
+
+import (
+	"os"
+	"time"
+
+	"example.com/datagram/internal/socket"
+)
+
+// An arrival is a packet in a receive buffer.
+type arrival struct {
+	*packet
+	at time.Time
+}
+
+// overhead is what a datagram takes of the receive buffer beyond its payload. Linux charges
+// about as much: 832 bytes for a payload of up to 100, 2,304 for one of 1,472.
+const overhead = 768
+
+// accept puts a packet into the receive buffer if there is room. mu must be held.
+func (e *endpoint) accept(p *packet) bool {
+	// As on Linux one datagram is let in over the limit.
+	if e.buffered >= e.options[socket.ReadBuffer] {
+		e.drops++
+		return false
+	}
+	e.buffered += overhead + p.size
+	e.arrived = append(e.arrived, &arrival{p, time.Now().Round(0)})
+	e.changed.Signal()
+	return true
+}
+
+// maxReports bounds how many network errors wait to be received.
+const maxReports = 64
+
+// told takes note of what the network says about a datagram. mu must be held.
+func (e *endpoint) told(report socket.NetworkError) {
+	switch {
+	case e.limits.NetworkErrors && len(e.reports) < maxReports:
+		e.reports = append(e.reports, report)
+	case e.limits.NetworkErrors:
+	case zoned(e.peer) == report.Dst:
+		e.refusal = report.Errno
+	default:
+		return
+	}
+	e.changed.Signal()
+}
+
+// refused returns the pending error, which is forgotten by that. mu must be held.
+func (e *endpoint) refused(call string) error {
+	errno := e.refusal
+	e.refusal = 0
+	if errno == 0 {
+		return nil
+	}
+	return os.NewSyscallError(call, errno)
+}
+
+// maxMessages is how many datagrams a receive takes at most.
+const maxMessages = 64
+
+// Receive waits for datagrams or errors.
+func (e *endpoint) Receive(b *socket.Batch) error {
+	b.Messages, b.ControlErrors = nil, 0
+	e.network.mu.Lock()
+	defer e.network.mu.Unlock()
+	e.reclaim()
+	for {
+		if err := e.ended(); err != nil {
+			return err
+		}
+		if e.interrupted {
+			return socket.ErrInterrupted
+		}
+		if reports := e.reports; reports != nil {
+			e.reports = nil
+			return reports
+		}
+		if err := e.refused("recvmsg"); err != nil {
+			return err
+		}
+		if len(e.arrived) > 0 {
+			b.Messages = e.take()
+			e.counters.ReceiveCalls.Add(1)
+			return nil
+		}
+		e.messages = nil // who waits holds no memory
+		e.changed.Wait()
+	}
+}
+
+// reclaim takes back the memory of the latest Receive that nobody wanted to keep.
+// mu must be held.
+func (e *endpoint) reclaim() {
+	for i := range e.messages {
+		if chunk := e.messages[i].Chunk; chunk != nil {
+			chunk.Free()
+		}
+	}
+	e.messages = e.messages[:0]
+}
+
+// take takes datagrams from the receive buffer. mu must be held.
+func (e *endpoint) take() []socket.Incoming {
+	n := 1
+	if e.limits.Batch {
+		n = min(len(e.arrived), maxMessages)
+	}
+	for _, a := range e.arrived[:n] {
+		e.buffered -= overhead + a.size
+		e.messages = append(e.messages, e.incoming(a))
+	}
+	clear(e.arrived[:n])
+	if e.arrived = e.arrived[n:]; len(e.arrived) == 0 {
+		e.arrived = nil
+	}
+	return e.messages
+}
+
+// incoming makes a message of what has arrived. mu must be held.
+func (e *endpoint) incoming(a *arrival) socket.Incoming {
+	size := min(a.size, e.limits.Receive)
+	m := socket.Incoming{
+		Chunk:     a.chunk,
+		Payload:   a.chunk.Bytes[:size],
+		Truncated: size < a.size,
+		Elsewhere: a.member != nil,
+		Addr:      zoned(a.from),
+	}
+	if e.options[socket.ReceiveLocal] != 0 {
+		m.Control.Local, m.Control.IfIndex = zoned(a.to).Addr(), a.ifIndex
+	}
+	if e.options[socket.ReceiveHopLimit] != 0 {
+		m.Control.HopLimit = a.hopLimit
+	}
+	if e.options[socket.ReceiveTrafficClass] != 0 {
+		m.Control.TrafficClass = a.trafficClass
+	}
+	if e.options[socket.ReceiveTime] != 0 {
+		m.Control.Time = a.at
+	}
+	return m
+}
+
+// Interrupt ends a Receive in progress and fails later ones until Resume.
+func (e *endpoint) Interrupt() { e.interrupt(true) }
+
+// Resume lets Receive work again.
+func (e *endpoint) Resume() { e.interrupt(false) }
+
+func (e *endpoint) interrupt(on bool) {
+	e.network.mu.Lock()
+	defer e.network.mu.Unlock()
+	e.interrupted = on
+	e.changed.Signal()
+}
+
+// NetworkErrors returns what was not received yet.
+func (e *endpoint) NetworkErrors() socket.NetworkErrors {
+	e.network.mu.Lock()
+	defer e.network.mu.Unlock()
+	reports := e.reports
+	e.reports = nil
+	return reports
+}
+
+// Drops counts the datagrams that found the receive buffer full.
+func (e *endpoint) Drops() (uint32, bool) {
+	e.network.mu.Lock()
+	defer e.network.mu.Unlock()
+	return e.drops, e.ended() == nil
+}

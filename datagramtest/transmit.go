@@ -1,0 +1,151 @@
+package datagramtest
+
+import (
+	"syscall"
+	"time"
+
+	"example.com/datagram/internal/buffer"
+	"example.com/datagram/internal/socket"
+)
+
+// A packet is a datagram on the network.
+type packet struct {
+	flow   // as the receiver sees it
+	number uint64
+	chunk  *buffer.Chunk
+	size   int
+
+	sender *endpoint
+	// member is whom a datagram to several is for. Other datagrams are for whoever is
+	// bound to their destination when they arrive.
+	member       *endpoint
+	ifIndex      int // of the receiver
+	hopLimit     int
+	trafficClass uint8
+}
+
+// with returns a copy of the packet with a payload.
+func (p packet) with(payload []byte) *packet {
+	p.chunk, p.size = buffer.Get(len(payload)), len(payload)
+	copy(p.chunk.Bytes, payload)
+	return &p
+}
+
+// transmit hands a packet to the path that it takes. mu must be held.
+func (n *Network) transmit(p *packet, along flow) {
+	link, path, now := n.link(along.from.Addr(), along.to.Addr()), n.path(along), n.now()
+	p.number = path.sent
+	path.sent++
+	n.note(Sent, p, "")
+	draws := path.draw(p.number)
+	if n.isCut(along.from.Addr(), along.to.Addr()) {
+		n.lose(p, "partition")
+		return
+	}
+	if draws.loss < link.Loss {
+		n.lose(p, "link")
+		return
+	}
+	at, ok := path.depart(link, now, p.size)
+	if !ok {
+		n.note(Overflowed, p, "link")
+		p.chunk.Free()
+		return
+	}
+	at += link.Delay + portion(draws.jitter, link.Jitter)
+	if draws.reorder < link.Reorder {
+		n.note(Reordered, p, "")
+		at += link.late()
+	} else {
+		at = max(at, path.last)
+		path.last = at
+	}
+	var duplicate *packet
+	if draws.duplicate < link.Duplicate {
+		duplicate = p.with(p.chunk.Bytes[:p.size])
+	}
+	if draws.corrupt < link.Corrupt && p.size > 0 {
+		n.note(Corrupted, p, "")
+		bit := draws.bit % uint64(8*p.size)
+		p.chunk.Bytes[bit/8] ^= 1 << (bit % 8)
+	}
+	n.carry(p, at)
+	if duplicate != nil {
+		n.note(Duplicated, p, "")
+		n.carry(duplicate, at+portion(draws.duplicateJitter, link.Jitter))
+	}
+}
+
+// portion returns a part of a duration.
+func portion(part float64, d time.Duration) time.Duration {
+	return time.Duration(part * float64(d))
+}
+
+func (n *Network) lose(p *packet, reason string) {
+	n.note(Lost, p, reason)
+	p.chunk.Free()
+}
+
+// carry makes a packet arrive at some time. mu must be held.
+func (n *Network) carry(p *packet, at time.Duration) {
+	n.ledger.held++
+	n.happen(&event{at: at, packet: p})
+}
+
+// arrive ends the way of a packet. mu must be held.
+func (n *Network) arrive(p *packet) {
+	n.ledger.held--
+	receiver := p.member
+	switch {
+	case receiver == nil:
+		receiver = n.receiver(p)
+	case !receiver.wants(p):
+		n.lose(p, "no member")
+		return
+	}
+	switch {
+	case receiver == nil:
+		n.note(Refused, p, "")
+		p.chunk.Free()
+		n.reportRefusal(p)
+	case !receiver.accept(p):
+		n.note(Overflowed, p, "receive buffer")
+		p.chunk.Free()
+	default:
+		n.note(Delivered, p, "")
+	}
+}
+
+// receiver returns the endpoint that a packet for one is for, or nil. mu must be held.
+func (n *Network) receiver(p *packet) *endpoint {
+	host := p.sender.host
+	if !p.to.Addr().IsLoopback() {
+		host = n.owners[p.to.Addr()]
+	}
+	if host == nil {
+		return nil
+	}
+	return host.receiver(p)
+}
+
+// reportRefusal tells the sender that nobody listens on a port, when the news has
+// travelled back. mu must be held.
+func (n *Network) reportRefusal(p *packet) {
+	here, there := p.from.Addr(), p.to.Addr()
+	if n.isCut(here, there) {
+		return
+	}
+	sender, report := p.sender, socket.NetworkError{Dst: zoned(p.to), Offender: zoned(p.to).Addr(), Errno: syscall.ECONNREFUSED}
+	n.happen(&event{at: n.now() + n.link(there, here).Delay, run: func() { sender.told(report) }})
+}
+
+// loseAll loses what is under way. mu must be held.
+func (n *Network) loseAll() {
+	for _, e := range n.events {
+		if e.packet != nil {
+			n.ledger.held--
+			n.lose(e.packet, "network closed")
+		}
+	}
+	n.events = nil
+}

@@ -1,0 +1,16 @@
+package datagram
+
+import (
+	"example.com/datagram/internal/hook"
+	"example.com/datagram/internal/socket"
+)
+
+// Package datagramtest puts simulated networks and injected faults beneath handles.
+func init() {
+	hook.WithNetwork = func(wrap func(socket.Network) socket.Network) any {
+		return Option(func(c *config) error {
+			c.network = wrap(c.network)
+			return nil
+		})
+	}
+}
