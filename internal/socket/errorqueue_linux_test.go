@@ -65,7 +65,7 @@ func TestParseNetworkError(t *testing.T) {
 	}{
 		{unix.SOL_IP, unix.IP_RECVERR, unix.SO_EE_ORIGIN_ICMP, "192.0.2.1:0", true},
 		{unix.SOL_IPV6, unix.IPV6_RECVERR, unix.SO_EE_ORIGIN_ICMP6, "[2001:db8::1]:0", true},
-		{unix.SOL_IPV6, unix.IPV6_RECVERR, unix.SO_EE_ORIGIN_LOCAL, "[2001:db8::1]:0", true},
+		{unix.SOL_IPV6, unix.IPV6_RECVERR, unix.SO_EE_ORIGIN_LOCAL, "[2001:db8::1]:0", false},
 		{unix.SOL_IP, unix.IP_RECVERR, unix.SO_EE_ORIGIN_TIMESTAMPING, "192.0.2.1:0", false},
 		{unix.SOL_IP, unix.IP_TTL, unix.SO_EE_ORIGIN_ICMP, "192.0.2.1:0", false},
 	} {
