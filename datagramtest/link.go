@@ -36,9 +36,8 @@ type Link struct {
 	Rate, Queue int
 
 	// MTU is the size of the largest IP packet, headers included: 20 bytes for
-	// IPv4 or 40 for IPv6, and 8 for UDP. 0 is unlimited. As on Linux, where
-	// an interface has this MTU, a longer datagram arrives nevertheless, in fragments that share its fate. With
-	// [datagram.WithDontFragment] it fails with EMSGSIZE, and with
+	// IPv4 or 40 for IPv6, and 8 for UDP. 0 is unlimited. Nothing is fragmented: a longer
+	// datagram fails with EMSGSIZE, as on Linux with [datagram.WithDontFragment], and with
 	// [datagram.WithNetworkErrors] is reported too.
 	MTU int
 }

@@ -185,7 +185,7 @@ const headers4, headers6 = 20 + 8, 40 + 8
 // unlimitedMTU is the MTU of a link without: no UDP datagram is longer.
 const unlimitedMTU = 65575
 
-// checkSize checks whether a payload fits a datagram, and the path if it may not be fragmented.
+// checkSize checks whether a payload fits a datagram and the path.
 // mu must be held.
 func (e *endpoint) checkSize(f flow, size int) error {
 	headers, limit := headers4, batch.MaxPayload4
@@ -196,7 +196,7 @@ func (e *endpoint) checkSize(f flow, size int) error {
 		return syscall.EMSGSIZE
 	}
 	mtu := e.network.link(f.from.Addr(), f.to.Addr()).MTU
-	if e.options[socket.DontFragment] == 0 || mtu == 0 || headers+size <= mtu {
+	if mtu == 0 || headers+size <= mtu {
 		return nil
 	}
 	if e.limits.NetworkErrors {
