@@ -126,8 +126,12 @@ func openPing(p peer.Peer, a *child.Args, ctl *child.Control, g *peer.Group) (ma
 
 // openIdle opens receivers that nobody sends to, and reports what they cost.
 func openIdle(p peer.Peer, a *child.Args, ctl *child.Control, g *peer.Group) (mark.Ready, error) {
+	open := p.Idle
+	if open == nil {
+		open = func(a *child.Args) (peer.Half, error) { return p.Receive(a, ctl.Counts.NewSink(a)) }
+	}
 	one := func() error {
-		h, err := p.Receive(a, ctl.Counts.NewSink(a))
+		h, err := open(a)
 		if err == nil {
 			g.Go(h)
 		}

@@ -48,7 +48,7 @@ func contenders(dir string) ([]contender, error) {
 // Reasons that peers share.
 const (
 	noPing  = "one datagram in flight: nothing to batch"
-	noFlow  = "only there for round trips"
+	noRole  = "there for other workloads"
 	noIdle  = "not made for thousands of sockets in one process"
 	noBatch = "nothing coalesces: the same as raw-mmsg"
 )
@@ -57,8 +57,10 @@ func goLacks(p peer.Peer, a child.Args) string {
 	switch {
 	case a.Role == "ping" && p.Ping == nil:
 		return noPing
-	case p.Receive == nil && a.Role != "ping" && a.Role != "echo":
-		return noFlow
+	case p.Idle != nil && a.Role == "idle":
+		return ""
+	case p.Echo == nil && a.Role == "echo", p.Receive == nil && a.Role != "ping" && a.Role != "echo":
+		return noRole
 	case (a.Role == "idle" || a.Receivers > 1) && !p.ManySockets:
 		return noIdle
 	}

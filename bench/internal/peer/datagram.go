@@ -21,7 +21,21 @@ func datagramPeers() []Peer {
 		datagramPeer("datagram-recv-try", "this package, TrySend and Recv", recvLoop, trySend),
 		datagramPeer("datagram-metadata", "this package, Send and Recv, all metadata both ways", recvLoop, metadataSend,
 			datagram.WithMetadata(datagram.MetaLocal, datagram.MetaHopLimit, datagram.MetaTrafficClass, datagram.MetaTime)),
+		{
+			Name:  "datagram-unread",
+			About: "this package, Recv without a goroutine that waits for its channel: what belongs to an idle Conn",
+			Idle:  datagramUnread,
+		},
 	}
+}
+
+func datagramUnread(a *child.Args) (Half, error) {
+	c, err := datagramListen(a.RecvNS, a.BindAddr(), nil)
+	if err != nil {
+		return Half{}, err
+	}
+	c.Recv()
+	return Half{Close: func() { c.Close() }}, nil
 }
 
 // receiveLoop hands what arrives to handle until c is closed.

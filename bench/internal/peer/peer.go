@@ -9,8 +9,8 @@ import (
 	"example.com/datagram/bench/internal/child"
 )
 
-// A Half is one end of the traffic: opened already, then run on a goroutine of its own until it
-// is closed or its source ends.
+// A Half is one end of the traffic: opened already, then run on a goroutine of its own, if it has
+// something to run, until it is closed or its source ends.
 type Half struct {
 	Addr  netip.AddrPort // where it receives
 	Run   func() error   // an error that Close causes is not worth returning
@@ -26,6 +26,9 @@ type Peer struct {
 	Send    func(a *child.Args, src *child.Source) (Half, error)
 	Echo    func(a *child.Args) (Half, error)
 	Ping    func(a *child.Args, dest netip.AddrPort, p *Pinger) (Half, error)
+
+	// Idle opens a socket that waits, where that is not what Receive does.
+	Idle func(a *child.Args) (Half, error)
 
 	// ManySockets says that thousands of receivers can be opened in one process.
 	ManySockets bool
@@ -59,6 +62,9 @@ func NewGroup(failed func(error)) *Group { return &Group{failed: failed} }
 // Go starts h.
 func (g *Group) Go(h Half) {
 	g.halves = append(g.halves, h)
+	if h.Run == nil {
+		return
+	}
 	g.wg.Go(func() {
 		if err := h.Run(); err != nil {
 			g.failed(err)
