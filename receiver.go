@@ -127,11 +127,9 @@ func (r *receiver) reclaim() {
 // read even if Close comes next. mu must be held.
 func (r *receiver) refill() {
 	var d Datagram
-	for len(r.ch) < cap(r.ch) && r.nextPending(&d) {
-		if r.wants(&d) {
-			r.ch <- d
-			r.ledger.push(&d)
-		}
+	for len(r.ch) < cap(r.ch) && r.nextFrom(nil, &d) {
+		r.ch <- d
+		r.ledger.push(&d)
 	}
 }
 
@@ -321,42 +319,32 @@ func (r *receiver) putBack(d *Datagram) {
 }
 
 // next makes d the next datagram to deliver. mu must be held.
-func (r *receiver) next(d *Datagram) bool {
-	for r.nextPending(d) || r.intake.next(d, r.conn.config.maxDatagram) {
-		if r.wants(d) {
+func (r *receiver) next(d *Datagram) bool { return r.nextFrom(&r.intake, d) }
+
+// nextFrom is next with an intake, or with nil for what is pending alone.
+func (r *receiver) nextFrom(in *intake, d *Datagram) bool {
+	peer := r.conn.peer.Load()
+	for {
+		if len(r.pending) > 0 {
+			*d = r.pending[0]
+			r.pending[0] = Datagram{}
+			if r.pending = r.pending[1:]; len(r.pending) == 0 {
+				r.pending = nil
+			}
+		} else if in == nil || !in.next(d, r.conn.config.maxDatagram) {
+			return false
+		}
+		d.connected = peer != nil
+		switch {
+		case r.isStale(d):
+			r.ledger.staleDrops++
+		case peer != nil && isStranger(d, *peer):
+			r.ledger.policyDrops++
+		default:
 			return true
 		}
+		d.Release()
 	}
-	return false
-}
-
-// nextPending makes d the next datagram of those pending. mu must be held.
-func (r *receiver) nextPending(d *Datagram) bool {
-	if len(r.pending) == 0 {
-		return false
-	}
-	*d = r.pending[0]
-	r.pending[0] = Datagram{}
-	if r.pending = r.pending[1:]; len(r.pending) == 0 {
-		r.pending = nil
-	}
-	return true
-}
-
-// wants reports whether d is to be delivered, and drops it if not. mu must be held.
-func (r *receiver) wants(d *Datagram) bool {
-	peer := r.conn.peer.Load()
-	d.connected = peer != nil
-	switch {
-	case r.isStale(d):
-		r.ledger.staleDrops++
-	case peer != nil && isStranger(d, *peer):
-		r.ledger.policyDrops++
-	default:
-		return true
-	}
-	d.Release()
-	return false
 }
 
 // hasMore reports whether next has more to return. mu must be held.
