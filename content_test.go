@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"testing"
+	"time"
 
 	"example.com/datagram"
 )
@@ -148,6 +149,7 @@ func TestStreamContent(t *testing.T) {
 				})
 			}
 			source := newStreamSource(1)
+			start := time.Now()
 			for total := streamLength(); total > 0; {
 				sink := sinks[source.random.IntN(len(sinks))]
 				size, count := source.run()
@@ -158,6 +160,7 @@ func TestStreamContent(t *testing.T) {
 				}
 			}
 			expectError(t, "Flush", c.Flush(background), nil)
+			t.Logf("%.2f million a second", float64(streamLength())/time.Since(start).Seconds()/1e6)
 			for _, sink := range sinks {
 				sink.end(t, c, source)
 				sink.account(t, test.exact)

@@ -1,0 +1,74 @@
+package datagram_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"example.com/datagram"
+	"example.com/datagram/internal/hook"
+	"example.com/datagram/internal/socket"
+)
+
+// portablePath makes a handle use the implementation that every system has.
+func portablePath() datagram.Option {
+	return hook.WithNetwork(func(n socket.Network) socket.Network { return portableNetwork{n} }).(datagram.Option)
+}
+
+type portableNetwork struct{ socket.Network }
+
+func (n portableNetwork) Listen(ctx context.Context, network, address string, config socket.Config) (socket.Socket, error) {
+	config.Portable = true
+	return n.Network.Listen(ctx, network, address, config)
+}
+
+// On the portable path handles do what they do elsewhere: nothing is lost, order is kept, each
+// datagram completes, and the books add up.
+func TestPortablePath(t *testing.T) {
+	server, client := loopback(t, portablePath()), loopback(t, portablePath())
+	for name, f := range map[string]datagram.Feature{
+		"batch": server.Capabilities().Batch, "GSO": server.Capabilities().GSO, "GRO": server.Capabilities().GRO,
+	} {
+		if f.Active || f.Reason == "" {
+			t.Errorf("%s %v, want off, with a reason", name, f)
+		}
+	}
+	served := starts(func() {
+		for d := range server.Recv() {
+			if err := server.Send(background, d.Reply(d.Payload)); err != nil {
+				t.Error(err)
+			}
+			d.Release()
+		}
+	})
+	const total = 1000
+	answers := client.Recv()
+	for i := range total { // one at a time, so that no buffer overflows
+		completed := make(chan error, 2)
+		err := client.SendFunc(background, datagram.To(server.LocalAddr(), fmt.Append(nil, i)), func(err error) { completed <- err })
+		expectError(t, "SendFunc", err, nil)
+		expectError(t, "done", await(t, "done", completed), nil)
+		if got, want := text(t, answers), fmt.Sprint(i); got != want {
+			t.Fatalf("answer %q, want %q", got, want)
+		}
+	}
+	for i := range 10 {
+		if _, err := client.TrySend(datagram.To(server.LocalAddr(), fmt.Append(nil, i))); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := text(t, answers), fmt.Sprint(i); got != want {
+			t.Fatalf("answer %q, want %q", got, want)
+		}
+	}
+	expectError(t, "Flush", server.Flush(background), nil)
+	for _, c := range []*datagram.Conn{server, client} {
+		s := c.Stats()
+		checkLedger(t, s)
+		if s.Sent != total+10 || s.Delivered != total+10 || s.SendCalls != s.Sent || s.ReceiveCalls != s.Received {
+			t.Errorf("%+v, want %d of each, each by a call of its own", s, total+10)
+		}
+	}
+	expectError(t, "Close", server.Close(), nil)
+	await(t, "the end of the channel", served)
+	await(t, "Done", server.Done())
+}
