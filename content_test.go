@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math/rand/v2"
+	"net/netip"
 	"os"
 	"runtime"
 	"testing"
@@ -76,6 +77,7 @@ func (s *streamSource) make(to int, number uint64, size int) []byte {
 // A streamSink checks the datagrams of a stream that arrive at one destination.
 type streamSink struct {
 	conn *datagram.Conn
+	addr netip.AddrPort
 	to   int
 	// sent counts what was sent to it, and next is the least number that may come. The first is the
 	// sender's, the second the receiver's.
@@ -141,6 +143,7 @@ func TestStreamContent(t *testing.T) {
 					to:    i,
 					ended: make(chan error, 1),
 				}
+				sink.addr = sink.conn.LocalAddr()
 				sinks[i] = sink
 				done := starts(sink.receive)
 				t.Cleanup(func() { // before that of the handle
@@ -175,7 +178,7 @@ func TestStreamContent(t *testing.T) {
 
 func (s *streamSink) send(t *testing.T, c *datagram.Conn, payload []byte) {
 	t.Helper()
-	if err := c.Send(background, datagram.To(s.conn.LocalAddr(), payload)); err != nil {
+	if err := c.Send(background, datagram.To(s.addr, payload)); err != nil {
 		t.Fatal(err)
 	}
 	s.sent++
