@@ -12,7 +12,7 @@ unable=(
   Multicast TestConformance/.*/{Multicast,MembershipErrors} JoinGroup GroupErrors SourceGroup
   RefusedByTheSystem RefusedSetting TestOptionsAtTheirBounds/interface
   # setsockopt: SO_TIMESTAMPNS_NEW
-  TestConformance/.*/{AllMetadata,ReceiveTime} Metadata MaxAge
+  TestConformance/.*/{AllMetadata,ReceiveTime} Metadata MaxAge TestFeatures TestCapabilitiesAskedFor TestOverflowIsCountedExactly TimeStamp
   # getsockopt: SO_MEMINFO, IP_MTU, UDP_GRO
   TestConformance/.*/Drops TestStreamContent DropsToTheSystem TestPathMTU TestOpenLeavesFile
   # ioctl: SIOCETHTOOL

@@ -206,3 +206,47 @@ func TestFreeForgets(t *testing.T) {
 		t.Errorf("%+v is remembered", b)
 	}
 }
+
+// A block to several destinations takes more memory, and more datagrams, than one to a single.
+func TestMixedBlock(t *testing.T) {
+	var l List
+	const size = 1000
+	for i := range mixedDatagrams {
+		payload := l.Append(socket.Outgoing{Addr: destinations[i%2]}, nil, size, Tail{Size: size})
+		for j := range payload {
+			payload[j] = byte(i)
+		}
+	}
+	b := l.Take()
+	if len(b.Datagrams) <= blockDatagrams || len(b.chunks) < 2 || len(b.chunks) > maxChunks {
+		t.Fatalf("%d datagrams in %d chunks", len(b.Datagrams), len(b.chunks))
+	}
+	for i := 0; b != nil; b = l.Take() {
+		for _, d := range b.Datagrams {
+			for _, got := range d.Payload {
+				if got != byte(i) {
+					t.Fatalf("datagram %d holds %d, want %d", i, got, byte(i))
+				}
+			}
+			i++
+		}
+		b.Free()
+	}
+}
+
+// A block says whether somebody waits to hear of any of its datagrams.
+func TestReport(t *testing.T) {
+	for waits, want := range map[int]bool{-1: false, 0: true, 1: true, 2: true} {
+		var l List
+		for i := range 3 {
+			tail := Tail{}
+			if i == waits {
+				tail.Done = func(error) {}
+			}
+			l.Append(socket.Outgoing{}, nil, 1, tail)
+		}
+		if b := l.Take(); b.Report != want {
+			t.Errorf("somebody waits for datagram %d: Report is %v", waits, b.Report)
+		}
+	}
+}
