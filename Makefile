@@ -56,6 +56,9 @@ modules: ## check that go.mod is tidy and builds from an empty module cache
 fuzz: ## run every fuzz target for FUZZTIME
 	tools/fuzz.sh $(FUZZTIME)
 
+mutate: ## make mistakes in the code, one at a time, that the tests must notice; ARGS picks files
+	go -C tools run ./mutate $(ARGS)
+
 vulncheck: bin/govulncheck ## look for known vulnerabilities, in a database on the network
 	bin/govulncheck ./...
 
@@ -81,4 +84,4 @@ bin/%: tools/go.mod
 	go -C tools build -o ../bin/ $$(go -C tools list tool | grep '/$*$$')
 	@touch $@
 
-.PHONY: help test race degraded emulated lint fmt fmt-check cross examples modules fuzz vulncheck bench api ci clean
+.PHONY: help test race degraded emulated lint fmt fmt-check cross examples modules fuzz mutate vulncheck bench api ci clean

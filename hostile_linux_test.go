@@ -66,15 +66,18 @@ func TestHostileSenders(t *testing.T) {
 				if i%10 == 9 {
 					awaitCondition(t, "the channel is full", func() bool { send(); return len(in) == cap(in) })
 					held = max(held, int(victim.Stats().Held))
-					most = max(most, heap()-before)
+					// The receiver may not have come to the datagram that it cannot deliver yet.
+					inUse := 0
+					awaitCondition(t, "the receiver holds no more than its bound", func() bool {
+						inUse = heap() - before
+						return inUse <= test.bound+allowance
+					})
+					most = max(most, inUse)
 				}
 			}
 			stats := victim.Stats()
 			t.Logf("%d datagrams, %d dropped by the system: %d were held, in %d KiB at most; the bound is %d KiB",
 				source, stats.KernelDrops, held, most>>10, test.bound>>10)
-			if most > test.bound+allowance {
-				t.Errorf("%d bytes, want at most %d", most, test.bound+allowance)
-			}
 			if held > slots+channel {
 				t.Errorf("%d datagrams were held, want at most %d", held, slots+channel)
 			}

@@ -3,6 +3,7 @@ package buffer
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -28,10 +29,20 @@ func leases(c *Chunk, parts int) []Lease {
 func (c *Chunk) outstanding() bool { return c.lent.Load() != 0 }
 
 func TestGet(t *testing.T) {
-	for _, n := range []int{0, 1, 512, 513, 2 << 10, 8<<10 + 1, Size, Size + 1, 1 << 20} {
-		c := Get(n)
-		if len(c.Bytes) < n {
-			t.Errorf("asked for %d bytes, got %d", n, len(c.Bytes))
+	for _, test := range []struct{ n, want int }{
+		{0, 512},
+		{1, 512},
+		{512, 512},
+		{513, 2 << 10},
+		{2 << 10, 2 << 10},
+		{8<<10 + 1, 24 << 10},
+		{Size, Size},
+		{Size + 1, Size + 1},
+		{1 << 20, 1 << 20},
+	} {
+		n, c := test.n, Get(test.n)
+		if len(c.Bytes) != test.want {
+			t.Errorf("asked for %d bytes, got %d, want %d", n, len(c.Bytes), test.want)
 		}
 		c.Bytes[max(n-1, 0)] = 1
 		c.Free()
@@ -160,6 +171,30 @@ func TestConcurrentRelease(t *testing.T) {
 			t.Fatalf("generation %d not given back", generation)
 		}
 		old.Store(&held)
+	}
+}
+
+// TestConcurrentReleaseOfNeighbours releases parts whose bits share a word, each once.
+func TestConcurrentReleaseOfNeighbours(t *testing.T) {
+	c := &Chunk{Bytes: make([]byte, 512), pool: new(sync.Pool)}
+	for generation := range 3000 {
+		c.Lend(partsPerWord)
+		var waiting atomic.Int32
+		var wg sync.WaitGroup
+		for first := range 2 {
+			wg.Go(func() {
+				for waiting.Add(1); waiting.Load() < 2; {
+					runtime.Gosched()
+				}
+				for part := first; part < partsPerWord; part += 2 {
+					c.Lease(part).Release()
+				}
+			})
+		}
+		wg.Wait()
+		if c.outstanding() {
+			t.Fatalf("generation %d not given back", generation)
+		}
 	}
 }
 

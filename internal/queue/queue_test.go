@@ -124,6 +124,38 @@ func TestLargePayloads(t *testing.T) {
 	}
 }
 
+// A block holds more datagrams where there are several destinations.
+func TestBlockIsFull(t *testing.T) {
+	for limit, destinations := range map[int][]netip.AddrPort{blockDatagrams: destinations[:1], mixedDatagrams: destinations} {
+		var l List
+		for i := range limit + 1 {
+			l.Append(socket.Outgoing{Addr: destinations[i%len(destinations)]}, nil, 0, Tail{})
+		}
+		if got := len(l.Take().Datagrams); got != limit || len(l.Take().Datagrams) != 1 {
+			t.Errorf("%d destinations: %d datagrams in a block, want %d", len(destinations), got, limit)
+		}
+	}
+}
+
+// Each datagram has the control it came with, a copy that only neighbours share.
+func TestControls(t *testing.T) {
+	var l List
+	control := new(socket.Control)
+	limits := []int{1, 1, 2, 1}
+	for _, control.HopLimit = range limits {
+		l.Append(socket.Outgoing{}, control, 0, Tail{})
+	}
+	ds := l.Take().Datagrams
+	for i, limit := range limits {
+		if ds[i].Control.HopLimit != limit {
+			t.Errorf("hop limit %d, want %d", ds[i].Control.HopLimit, limit)
+		}
+	}
+	if ds[0].Control != ds[1].Control {
+		t.Error("neighbours do not share what they have in common")
+	}
+}
+
 func TestGroupAndUngroup(t *testing.T) {
 	const n = 100
 	var l List

@@ -1,36 +1,64 @@
 // Command mutate checks that the tests notice mistakes. It makes those of mutations.txt one at a time and runs the
-// tests of the package, which have to fail.
+// tests that have to fail then.
 //
-//	go -C tools run ./mutate          # all of them: about a quarter of an hour on two cores
-//	go -C tools run ./mutate sender   # those to files whose path contains "sender"
+//	make mutate                # all of them: about half an hour on two cores
+//	make mutate ARGS=sender    # those to files whose path contains "sender"
 //
-// The files stay as they are: go test gets the mutated one as an overlay.
+// It fails if a mutation survives, or cannot be made because the code is no longer what the list says. The files
+// themselves stay as they are: go test gets the mutated one as an overlay.
 package main
 
 import (
 	_ "embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 )
 
-// mutations.txt holds paragraphs: a file, a line of it that begins with "-", and one that begins with "+" to stand in its
-// place. Indentation does not count. The line has to occur exactly once.
+// mutations.txt holds paragraphs: a file, with the packages whose tests have to fail, if not that of the file; lines of
+// it that begin with "-"; and lines that begin with "+" to stand in their place, if any. The lines follow one another
+// in the file, and occur exactly once. Indentation does not count.
 //
 //go:embed mutations.txt
 var list string
 
-type mutation struct{ file, before, after string }
+type mutation struct {
+	file          string
+	packages      []string
+	before, after []string
+}
 
-func parse(paragraph string) (mutation, error) {
-	lines := strings.Split(paragraph, "\n")
-	if len(lines) != 3 || !strings.HasPrefix(lines[1], "-") || !strings.HasPrefix(lines[2], "+") {
-		return mutation{}, fmt.Errorf("not a mutation:\n%s", paragraph)
+func (m mutation) String() string {
+	return fmt.Sprintf("%s: %s -> %s", m.file, strings.Join(m.before, "; "), strings.Join(m.after, "; "))
+}
+
+func parse(paragraph string) (m mutation, err error) {
+	head, lines, _ := strings.Cut(paragraph, "\n")
+	fields := strings.Fields(head)
+	m.file, m.packages = fields[0], fields[1:]
+	if len(m.packages) == 0 {
+		m.packages = []string{"./" + filepath.Dir(m.file)}
 	}
-	return mutation{lines[0], strings.TrimSpace(lines[1][1:]), strings.TrimSpace(lines[2][1:])}, nil
+	for line := range strings.SplitSeq(lines, "\n") {
+		switch {
+		case strings.HasPrefix(line, "-") && len(m.after) == 0:
+			m.before = append(m.before, strings.TrimSpace(line[1:]))
+		case strings.HasPrefix(line, "+"):
+			m.after = append(m.after, strings.TrimSpace(line[1:]))
+		default:
+			return m, fmt.Errorf("not a mutation:\n%s", paragraph)
+		}
+	}
+	if len(m.before) == 0 {
+		return m, fmt.Errorf("nothing to mutate:\n%s", paragraph)
+	}
+	return m, nil
 }
 
 // apply returns the mutated file.
@@ -40,48 +68,69 @@ func (m mutation) apply(root string) (string, error) {
 		return "", err
 	}
 	lines := strings.Split(string(source), "\n")
-	found := 0
+	bare := make([]string, len(lines))
 	for i, line := range lines {
-		if strings.TrimSpace(line) == m.before {
-			lines[i] = m.after
-			found++
+		bare[i] = strings.TrimSpace(line)
+	}
+	at, found := 0, 0
+	for i := range len(lines) - len(m.before) + 1 {
+		if slices.Equal(bare[i:i+len(m.before)], m.before) {
+			at, found = i, found+1
 		}
 	}
 	if found != 1 {
-		return "", fmt.Errorf("%s: %d lines are %q", m.file, found, m.before)
+		return "", fmt.Errorf("found %d times: %s", found, m)
 	}
-	return strings.Join(lines, "\n"), nil
+	return strings.Join(slices.Replace(lines, at, at+len(m.before), m.after...), "\n"), nil
 }
 
-// survives reports whether the tests pass all the same.
-func (m mutation) survives(root string) (bool, error) {
+// failed finds the name of a test that failed.
+var failed = regexp.MustCompile(`--- FAIL: (\S+)`)
+
+// killer returns what noticed the mutation: a test, or else how the tests ended. It is empty if nothing did.
+func (m mutation) killer(root string) (string, error) {
 	mutated, err := m.apply(root)
 	if err != nil {
-		return false, err
+		return "", err
 	}
 	dir, err := os.MkdirTemp("", "mutate")
 	if err != nil {
-		return false, err
+		return "", err
 	}
 	defer os.RemoveAll(dir)
 	file, overlay := filepath.Join(dir, "mutated.go"), filepath.Join(dir, "overlay.json")
 	replace, err := json.Marshal(map[string]any{"Replace": map[string]string{filepath.Join(root, m.file): file}})
 	if err != nil {
-		return false, err
+		return "", err
 	}
 	if err := os.WriteFile(file, []byte(mutated), 0o600); err != nil {
-		return false, err
+		return "", err
 	}
 	if err := os.WriteFile(overlay, replace, 0o600); err != nil {
-		return false, err
+		return "", err
 	}
-	test := exec.Command("go", "test", "-failfast", "-vet=off", "-timeout=60s", "-overlay="+overlay, "./"+filepath.Dir(m.file))
-	test.Dir = root
-	out, err := test.CombinedOutput()
-	if strings.Contains(string(out), "[build failed]") {
-		return false, fmt.Errorf("%s: %q does not compile:\n%s", m.file, m.after, out)
+	out, err := test(root, m.packages, "-overlay="+overlay)
+	switch {
+	case strings.Contains(out, "[build failed]"):
+		return "", fmt.Errorf("does not compile:\n%s", out)
+	case err == nil:
+		return "", nil
+	case strings.Contains(out, "panic: test timed out"):
+		return "hangs", nil
 	}
-	return err == nil, nil
+	if match := failed.FindStringSubmatch(out); match != nil {
+		return match[1], nil
+	}
+	return "crashes", nil
+}
+
+// test runs the tests of packages. A hang is a failure; without a mutation they take half a minute.
+func test(root string, packages []string, flags ...string) (string, error) {
+	args := slices.Concat([]string{"test", "-failfast", "-vet=off", "-timeout=2m"}, flags, packages)
+	command := exec.Command("go", args...)
+	command.Dir = root
+	out, err := command.CombinedOutput()
+	return string(out), err
 }
 
 func run() error {
@@ -90,32 +139,44 @@ func run() error {
 		return err
 	}
 	only := strings.Join(os.Args[1:], " ")
-	killed, survived := 0, 0
+	var mutations []mutation
+	var packages []string
+	var rotten []error
 	for paragraph := range strings.SplitSeq(strings.TrimSpace(list), "\n\n") {
 		m, err := parse(paragraph)
-		if err != nil {
-			return err
+		if err == nil {
+			_, err = m.apply(root)
 		}
-		if !strings.Contains(m.file, only) {
-			continue
+		rotten = append(rotten, err)
+		if strings.Contains(m.file, only) {
+			mutations = append(mutations, m)
+			packages = append(packages, m.packages...)
 		}
-		alive, err := m.survives(root)
-		if err != nil {
-			return err
-		}
-		verdict := "killed  "
-		if alive {
-			verdict = "SURVIVED"
-			survived++
-		} else {
+	}
+	if err := errors.Join(rotten...); err != nil {
+		return err
+	}
+	slices.Sort(packages)
+	if out, err := test(root, slices.Compact(packages)); err != nil {
+		return fmt.Errorf("the tests fail without any mutation:\n%s", out)
+	}
+	killed := 0
+	for _, m := range mutations {
+		killer, err := m.killer(root)
+		switch {
+		case err != nil:
+			killer = err.Error()
+		case killer == "":
+			killer = "SURVIVED"
+		default:
 			killed++
 		}
-		fmt.Printf("%s %s: %s -> %s\n", verdict, m.file, m.before, m.after)
+		fmt.Printf("%s (%s)\n", m, killer)
 	}
-	fmt.Printf("%d killed, %d survived\n", killed, survived)
-	if survived > 0 {
-		return fmt.Errorf("%d mutations survived", survived)
+	if killed < len(mutations) {
+		return fmt.Errorf("only %d of %d mutations were killed", killed, len(mutations))
 	}
+	fmt.Printf("%d mutations were killed\n", killed)
 	return nil
 }
 
