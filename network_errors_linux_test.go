@@ -2,6 +2,7 @@ package datagram_test
 
 import (
 	"errors"
+	"net/netip"
 	"syscall"
 	"testing"
 
@@ -49,6 +50,39 @@ func TestNetworkErrorsFailNoInnocentSend(t *testing.T) {
 	}
 	if got := text(t, ch); got != "still here" {
 		t.Errorf("received %q", got)
+	}
+}
+
+// What a send has taken from the system is told although the receiver finds nothing, after it was busy with a slow reader.
+func TestNetworkErrorsThatASendHasTaken(t *testing.T) {
+	reports := make(chan error, 10)
+	c := loopback(t, datagram.WithRecvQueue(1, datagram.Block), datagram.WithNetworkErrors(),
+		datagram.WithErrorHandler(func(err error) { reports <- err }))
+	peer, gone := unboundSocket(t), unboundSocket(t)
+	dead := addrOf(gone)
+	gone.Close()
+	const count = 3
+	for range count {
+		if _, err := peer.WriteToUDPAddrPort([]byte("wait"), c.LocalAddr()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ch := c.Recv()
+	awaitCondition(t, "the receiver waits for the reader", func() bool { return c.Stats().Held > 1 && len(ch) == 1 })
+	for _, to := range []netip.AddrPort{dead, addrOf(peer)} {
+		if _, err := c.TrySend(datagram.To(to, []byte("tried"))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range count {
+		text(t, ch)
+	}
+	var report *datagram.NetworkError
+	if err := await(t, "a report", reports); !errors.As(err, &report) || report.Dst != dead {
+		t.Errorf("told of %#v, want a NetworkError about %v", err, dead)
+	}
+	if n := c.Stats().ReceiveErrors; n != 1 {
+		t.Errorf("%d receive errors, want 1", n)
 	}
 }
 

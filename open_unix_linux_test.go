@@ -249,6 +249,9 @@ func TestUnixForeignDescriptors(t *testing.T) {
 			for range 3 {
 				wantNext(t, c, "take these")
 			}
+			if errs, cut := c.Stats().ReceiveErrors, count == 253; cut != (errs == 3) || !cut && errs != 0 {
+				t.Errorf("%d receive errors", errs) // one for each that was too long for its control messages
+			}
 			// The pipe ends when nobody has its other end any more.
 			writer.Close()
 			if err := reader.SetReadDeadline(time.Now().Add(netns.Watchdog)); err != nil {

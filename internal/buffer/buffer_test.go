@@ -177,7 +177,7 @@ func TestConcurrentRelease(t *testing.T) {
 // TestConcurrentReleaseOfNeighbours releases parts whose bits share a word, each once.
 func TestConcurrentReleaseOfNeighbours(t *testing.T) {
 	c := &Chunk{Bytes: make([]byte, 512), pool: new(sync.Pool)}
-	for generation := range 3000 {
+	for generation := range 50_000 {
 		c.Lend(partsPerWord)
 		var waiting atomic.Int32
 		var wg sync.WaitGroup

@@ -2,6 +2,7 @@ package socket_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"testing"
 
 	"example.com/datagram/internal/socket"
@@ -38,6 +39,45 @@ func TestNeighbours(t *testing.T) {
 				for _, b := range m.Payload {
 					if b != byte(got/64) {
 						t.Fatalf("byte %d of the stream is %d", got, b)
+					}
+					got++
+				}
+			}
+		}
+	}
+}
+
+// TestScatteredPayloads sends more pieces of memory at a time than the system takes, to one destination.
+func TestScatteredPayloads(t *testing.T) {
+	s, err := listen(t, "udp4", "127.0.0.1:0", implementations[0].config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var batch socket.Batch
+	defer batch.Free()
+	const count, size = 300, 16
+	memory := make([]byte, count*2*size)
+	ds := make([]socket.Outgoing, count)
+	for i := range ds {
+		payload := memory[i*2*size:][:size]
+		binary.BigEndian.PutUint64(payload, uint64(i))
+		ds[i] = socket.Outgoing{Addr: s.Info().Local, Payload: payload}
+	}
+	for got := 0; got < count; {
+		sent, err := s.Send(ds, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ds = ds[sent:]
+		for end := got + sent; got < end; {
+			if err := s.Receive(&batch); err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range batch.Messages {
+				for payload := m.Payload; len(payload) > 0; payload = payload[size:] {
+					if n := binary.BigEndian.Uint64(payload); n != uint64(got) {
+						t.Fatalf("datagram %d arrives where %d should", n, got)
 					}
 					got++
 				}

@@ -156,6 +156,9 @@ func run() error {
 	if err := errors.Join(rotten...); err != nil {
 		return err
 	}
+	if len(mutations) == 0 {
+		return fmt.Errorf("no file's path contains %q", only)
+	}
 	slices.Sort(packages)
 	if out, err := test(root, slices.Compact(packages)); err != nil {
 		return fmt.Errorf("the tests fail without any mutation:\n%s", out)
