@@ -1,7 +1,7 @@
 // Command mutate checks that the tests notice mistakes. It makes those of mutations.txt one at a time and runs the
 // tests that have to fail then.
 //
-//	make mutate                # all of them: about half an hour on two cores
+//	make mutate                # all of them: about an hour on two cores
 //	make mutate ARGS=sender    # those to files whose path contains "sender"
 //
 // It fails if a mutation survives, or cannot be made because the code is no longer what the list says. The files
