@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the tests as 386 (32 bits), which an amd64 machine does by itself, and as arm64 and s390x (big-endian) under
-# qemu-user. Arguments go to go test. The lists below name the tests that an emulator cannot run, by what qemu-user 7.2
+# qemu-user. PACKAGES says which, by default all but those that run other programs. Arguments go to go test. The lists below name the tests that an emulator cannot run, by what qemu-user 7.2
 # lacks; tests that cannot make their network skip by themselves.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -38,13 +38,13 @@ emulate() {
   shift 3
   skip=$(IFS='|' && echo "$*")
   printf '%s but for %s\n' "$arch" "$skip"
-  GOARCH=$arch DATAGRAM_OFFLOAD=$offload go test -exec "$emulator" -skip "$skip" "${flags[@]}" . ./internal/...
+  GOARCH=$arch DATAGRAM_OFFLOAD=$offload go test -exec "$emulator" -skip "$skip" -timeout 5m "${flags[@]}" ${PACKAGES:-. ./internal/...}
 }
 
 flags=("$@")
 if [[ $(go env GOHOSTARCH) == amd64 ]]; then
   echo 386
-  GOARCH=386 go test "${flags[@]}" ./...
+  GOARCH=386 go test "${flags[@]}" ${PACKAGES:-./...}
 fi
 emulate arm64 qemu-aarch64-static '' "${unable[@]}"
 # It neither cuts nor merges: sizes of segments are control messages.
