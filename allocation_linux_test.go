@@ -59,24 +59,5 @@ func TestMetadataAllocatesNothing(t *testing.T) {
 // To look for network errors that there are not costs nothing.
 func TestNetworkErrorsAllocateNothing(t *testing.T) {
 	server, client := loopback(t, datagram.WithNetworkErrors()), loopback(t, datagram.WithNetworkErrors())
-	result := serving(background, server, func(d datagram.Datagram) {
-		if err := server.Send(background, d.Reply(d.Payload)); err != nil {
-			t.Error(err)
-		}
-		d.Release()
-	})
-	ch := client.Recv()
-	question := datagram.To(server.LocalAddr(), make([]byte, 100))
-	n := allocations(t, func() {
-		if err := client.Send(background, question); err != nil {
-			t.Fatal(err)
-		}
-		d := <-ch
-		d.Release()
-	})
-	if n > 0.2 {
-		t.Errorf("%.2f allocations a round trip", n)
-	}
-	server.Close()
-	await(t, "Serve", result)
+	roundTripsAllocateNothing(t, server, client, func(c *datagram.Conn, d datagram.Datagram) error { return c.Send(background, d) })
 }

@@ -250,11 +250,7 @@ func (s *sender) handOver(sock *openSocket, b *queue.Block, wait bool) bool {
 		if n > 0 {
 			backOffs = 0
 		}
-		short := errors.Is(err, syscall.ENOBUFS)
-		if short {
-			sock.Counters().NoBuffers.Add(1)
-		}
-		switch {
+		switch short := errors.Is(err, syscall.ENOBUFS); {
 		case err == nil:
 		case errors.Is(err, syscall.EAGAIN), short && backOffs < maxBackOffs:
 			// It will be a while until there is more: who waits for what there is goes on.

@@ -2,6 +2,7 @@ package datagram
 
 import (
 	"context"
+	"errors"
 	"net"
 	"slices"
 	"syscall"
@@ -14,6 +15,16 @@ type openSocket struct {
 	socket.Socket
 	info     socket.Info
 	segments bool // uses segmentation offload
+}
+
+// Send hands datagrams over, and counts where there is no place for one: what stands between handle and
+// system may say so too.
+func (s *openSocket) Send(ds []socket.Outgoing, wait bool) (int, error) {
+	n, err := s.Socket.Send(ds, wait)
+	if errors.Is(err, syscall.ENOBUFS) {
+		s.Counters().NoBuffers.Add(1)
+	}
+	return n, err
 }
 
 // bindOpen binds a socket that Open got unbound.

@@ -168,9 +168,6 @@ func (s *sender) try(sock *openSocket, ds []socket.Outgoing) (int, error) {
 	case errors.Is(err, syscall.EAGAIN):
 		return sent, ErrWouldBlock
 	default:
-		if errors.Is(err, syscall.ENOBUFS) {
-			sock.Counters().NoBuffers.Add(1)
-		}
 		s.ledger.triedErrors.Add(1)
 	}
 	return sent, err

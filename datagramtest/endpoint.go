@@ -130,6 +130,14 @@ func (noRawConn) Control(func(uintptr)) error    { return errors.ErrUnsupported 
 func (noRawConn) Read(func(uintptr) bool) error  { return errors.ErrUnsupported }
 func (noRawConn) Write(func(uintptr) bool) error { return errors.ErrUnsupported }
 
+// address is the address that the endpoint is bound to, or got when it was connected. mu must be held.
+func (e *endpoint) address() netip.Addr {
+	if e.source.IsValid() {
+		return e.source
+	}
+	return e.local.Addr()
+}
+
 func (e *endpoint) isWildcard() bool { return e.local.Addr().IsUnspecified() }
 
 // ended returns net.ErrClosed when the endpoint or its network was closed. mu must be held.
@@ -156,10 +164,7 @@ func (e *endpoint) Info() socket.Info {
 	defer e.network.mu.Unlock()
 	info := socket.Info{Family: e.family, UDP: true, Network: e.name}
 	if e.ended() == nil {
-		info.Local, info.Remote = zoned(e.local), zoned(e.peer)
-		if e.source.IsValid() {
-			info.Local = zoned(netip.AddrPortFrom(e.source, e.local.Port()))
-		}
+		info.Local, info.Remote = zoned(netip.AddrPortFrom(e.address(), e.local.Port())), zoned(e.peer)
 	}
 	return info
 }

@@ -46,8 +46,8 @@ type faultySocket struct {
 // again is the pause before a call is tried again that found no room or nothing to receive.
 const again = time.Millisecond
 
-// pause waits, and reports false if one of the channels ended that.
-func pause(d time.Duration, ends ...<-chan struct{}) bool {
+// pause waits, and reports false if one of the channels, which may be nil, ended that.
+func pause(d time.Duration, closed, interrupted <-chan struct{}) bool {
 	if d == 0 {
 		return true
 	}
@@ -56,8 +56,8 @@ func pause(d time.Duration, ends ...<-chan struct{}) bool {
 	select {
 	case <-timer.C:
 		return true
-	case <-ends[0]:
-	case <-ends[1]:
+	case <-closed:
+	case <-interrupted:
 	}
 	return false
 }

@@ -66,11 +66,7 @@ func (e *endpoint) Option(option socket.Option) (value int, err error) {
 		if !e.peer.IsValid() {
 			return os.NewSyscallError("getsockopt", syscall.ENOTCONN)
 		}
-		from := e.source
-		if !from.IsValid() {
-			from = e.local.Addr()
-		}
-		if value = e.network.link(from, e.peer.Addr()).MTU; value == 0 {
+		if value = e.network.link(e.address(), e.peer.Addr()).MTU; value == 0 {
 			value = unlimitedMTU
 		}
 		return nil

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Runs the tests as 386 (32 bits), which an amd64 machine does by itself, and as arm64 and s390x (big-endian) under
-# qemu-user. PACKAGES says which, by default all but those that run other programs. Arguments go to go test. The lists below name the tests that an emulator cannot run, by what qemu-user 7.2
-# lacks; tests that cannot make their network skip by themselves.
+# qemu-user: those of PACKAGES if that is set, else all but, emulated, datagramtest and the examples. Arguments go to
+# go test. The lists below name the tests that an emulator cannot run, by what qemu-user 7.2 lacks; tests that cannot
+# make their network skip by themselves.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 unset GOOS DATAGRAM_CI # what an emulator lacks, the machine has

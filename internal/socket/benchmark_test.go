@@ -12,7 +12,7 @@ import (
 func BenchmarkPingPong(b *testing.B) {
 	for _, i := range implementations {
 		b.Run(i.name, func(b *testing.B) {
-			client, server := benchmarkSocket(b, i.config), benchmarkSocket(b, i.config)
+			client, server := openSocket(b, i.config), openSocket(b, i.config)
 			done := make(chan struct{})
 			go func() {
 				defer close(done)
@@ -68,15 +68,6 @@ func BenchmarkPingPong(b *testing.B) {
 		_ = server.Close()
 		<-done
 	})
-}
-
-func benchmarkSocket(b *testing.B, config socket.Config) socket.Socket {
-	s, err := listen(b, "udp4", "127.0.0.1:0", config)
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = s.Close() })
-	return s
 }
 
 func benchmarkConn(b *testing.B) *net.UDPConn {

@@ -12,11 +12,7 @@ import (
 // by side: they may share a message, and pointers from one to the other may not.
 // The race detector's pointer checks see that.
 func TestNeighbours(t *testing.T) {
-	s, err := listen(t, "udp4", "127.0.0.1:0", implementations[0].config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
+	s := openSocket(t, implementations[0].config)
 	var batch socket.Batch
 	defer batch.Free()
 	for range 100 {
@@ -49,11 +45,7 @@ func TestNeighbours(t *testing.T) {
 
 // TestScatteredPayloads sends more pieces of memory at a time than the system takes, to one destination.
 func TestScatteredPayloads(t *testing.T) {
-	s, err := listen(t, "udp4", "127.0.0.1:0", implementations[0].config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
+	s := openSocket(t, implementations[0].config)
 	var batch socket.Batch
 	defer batch.Free()
 	const count, size = 300, 16

@@ -176,7 +176,7 @@ type Counters struct {
 	SendCalls, ReceiveCalls atomic.Uint64 // that moved datagrams
 	Retries                 atomic.Uint64 // sends tried again by themselves
 	Fallbacks               atomic.Uint64 // batches that went only without segmentation offload
-	NoBuffers               atomic.Uint64 // the sender's: how often Send said ENOBUFS
+	NoBuffers               atomic.Uint64 // Sends that said ENOBUFS, as their caller counts them
 }
 
 // Control is what travels beside a datagram's payload.

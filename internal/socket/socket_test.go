@@ -71,3 +71,14 @@ func (i implementation) lacks() map[string]string {
 	}
 	return lacks
 }
+
+// openSocket returns a socket on the loopback interface that is closed at the end of the test.
+func openSocket(tb testing.TB, config socket.Config) socket.Socket {
+	tb.Helper()
+	s, err := listen(tb, "udp4", "127.0.0.1:0", config)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = s.Close() })
+	return s
+}
