@@ -10,7 +10,7 @@ import (
 // Active reports whether the handle is receiving or has sends that are
 // not completed. It is uv_is_active.
 func (c *Conn) Active() bool {
-	return !c.closed.Load() && (c.recv.active() || c.send.active())
+	return !c.closed.Load() && (c.recv.active() || c.send.Active())
 }
 
 // Close closes the handle. It returns when the port is free; it waits
@@ -25,14 +25,14 @@ func (c *Conn) Close() error {
 	c.mu.Lock() // after adopt, or before it
 	s := c.socket()
 	c.mu.Unlock()
-	c.send.refuse()
+	c.send.End()
 	c.recv.close()
 	var err error
 	if s != nil {
 		c.recv.lastDrops(s)
 		err = s.Close()
 	}
-	c.send.close()
+	c.send.Close()
 	c.leave()
 	return c.opError("close", nil, err)
 }
@@ -54,8 +54,8 @@ func (c *Conn) Shutdown(ctx context.Context) error {
 	if c.closed.Load() {
 		return c.opError("shutdown", nil, net.ErrClosed)
 	}
-	c.send.refuse()
-	if err := c.send.flush(ctx, true); err != nil {
+	c.send.Refuse()
+	if err := c.send.Flush(ctx, true); err != nil {
 		if !errors.Is(err, net.ErrClosed) {
 			c.Close()
 		}

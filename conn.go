@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"example.com/datagram/internal/send"
 	"example.com/datagram/internal/socket"
 )
 
@@ -43,7 +44,7 @@ type Conn struct {
 	done  chan struct{}
 
 	recv receiver
-	send sender
+	send send.Queue
 }
 
 // New returns a handle without a socket. What options and setters ask for is
@@ -60,7 +61,7 @@ func New(opts ...Option) (*Conn, error) {
 	}
 	c.alive.Store(1)
 	c.recv.init(c)
-	c.send.init(c)
+	c.initQueue()
 	return c, nil
 }
 

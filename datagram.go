@@ -182,6 +182,11 @@ func (d Datagram) Reply(payload []byte) Datagram {
 	return reply
 }
 
+// outgoing returns the datagram with a payload as sockets know it, but for its control.
+func (d *Datagram) outgoing(payload []byte) socket.Outgoing {
+	return socket.Outgoing{Payload: payload, Addr: d.Addr, Name: d.name}
+}
+
 // control returns what to ask the system for, nil for nothing. It points into d, whose
 // receive time it forgets: that is nothing to ask for, and would keep neighbours from leaving together.
 func (d *Datagram) control() *socket.Control {

@@ -57,40 +57,6 @@ func soon[T any](t *testing.T, what string, ch <-chan T) T {
 
 var anywhere = To(netip.MustParseAddrPort("127.0.0.1:9"), []byte("x"))
 
-// A caller that sends what is queued sends what was there when it came, not
-// what others go on to queue meanwhile.
-func TestCallerDoesNotDrainForOthersForEver(t *testing.T) {
-	for name, call := range map[string]func(*Conn) error{
-		"Flush":  func(c *Conn) error { return c.Flush(context.Background()) },
-		"Send":   func(c *Conn) error { return c.Send(context.Background(), anywhere) },
-		"unhold": func(c *Conn) error { c.send.unhold(); return nil },
-	} {
-		t.Run(name, func(t *testing.T) {
-			c, h := hookedConn(t, WithSendQueue(2, 1000))
-			h.send = func(ds []socket.Outgoing, _ bool) (int, error) {
-				// Somebody queues one whenever one is sent.
-				if err := c.TryQueue(anywhere); err != nil && err != ErrQueueFull && !errors.Is(err, net.ErrClosed) {
-					t.Error(err)
-				}
-				return 1, nil
-			}
-			c.send.hold(true) // no worker begins, as inside a handler
-			for range 2 {
-				if err := c.TryQueue(anywhere); err != nil {
-					t.Fatal(err)
-				}
-			}
-			result := make(chan error, 1)
-			go func() { result <- call(c) }()
-			if err := soon(t, name, result); err != nil {
-				t.Error(err)
-			}
-			c.Close()
-			soon(t, "Done", c.Done())
-		})
-	}
-}
-
 // A caller may be between the system call that Close ended and the completion of what it
 // was sending: Done waits for that.
 func TestDoneWaitsForACallerThatSends(t *testing.T) {
@@ -110,7 +76,7 @@ func TestDoneWaitsForACallerThatSends(t *testing.T) {
 				return 0, net.ErrClosed
 			}
 			h.close = func() error { close(closed); return nil }
-			c.send.hold(true)
+			c.send.Hold(true)
 			err := c.SendFunc(context.Background(), anywhere, func(err error) {
 				if ended.Load() {
 					t.Error("a completion function after Done")

@@ -4,6 +4,9 @@ import (
 	"context"
 	"net"
 	"syscall"
+
+	"example.com/datagram/internal/send"
+	"example.com/datagram/internal/socket"
 )
 
 // Send queues a datagram. The payload is copied: the caller's memory is free when Send
@@ -46,11 +49,7 @@ func (c *Conn) SendBuffers(ctx context.Context, d Datagram, bufs [][]byte, done 
 // TryQueue is Send that does not wait: when the queue is full it returns
 // [ErrQueueFull].
 func (c *Conn) TryQueue(d Datagram) error {
-	s, err := c.destination(&d)
-	if err == nil {
-		err = c.send.enqueue(neverWait, s, &d, nil, nil)
-	}
-	return c.sendError(&d, err)
+	return c.enqueue(send.NeverWait, &d, nil, nil)
 }
 
 func (c *Conn) queueSend(ctx context.Context, d *Datagram, bufs [][]byte, done func(error)) error {
@@ -60,9 +59,16 @@ func (c *Conn) queueSend(ctx context.Context, d *Datagram, bufs [][]byte, done f
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	s, err := c.destination(d)
+	return c.enqueue(ctx, d, bufs, done)
+}
+
+func (c *Conn) enqueue(ctx context.Context, d *Datagram, bufs [][]byte, done func(error)) error {
+	_, err := c.destination(d)
 	if err == nil {
-		err = c.send.enqueue(ctx, s, d, bufs, done)
+		err = c.send.Enqueue(ctx, d.outgoing(d.Payload), d.control(), bufs, done)
+	}
+	if err == send.ErrFull {
+		return ErrQueueFull
 	}
 	return c.sendError(d, err)
 }
@@ -113,21 +119,35 @@ func (c *Conn) Flush(ctx context.Context) error {
 	if c.closed.Load() {
 		return c.opError("flush", nil, net.ErrClosed)
 	}
-	return c.opError("flush", nil, c.send.flush(ctx, false))
+	return c.opError("flush", nil, c.send.Flush(ctx, false))
 }
 
 // SendQueueSize returns the payload bytes of the datagrams that are queued: accepted,
 // and not answered for by the system. It is uv_udp_get_send_queue_size.
 func (c *Conn) SendQueueSize() int {
-	c.send.mu.Lock()
-	defer c.send.mu.Unlock()
-	return c.send.bytes
+	_, bytes := c.send.Size()
+	return bytes
 }
 
 // SendQueueCount returns how many datagrams are queued. It is
 // uv_udp_get_send_queue_count.
 func (c *Conn) SendQueueCount() int {
-	c.send.mu.Lock()
-	defer c.send.mu.Unlock()
-	return c.send.count
+	count, _ := c.send.Size()
+	return count
+}
+
+func (c *Conn) initQueue() {
+	config := send.Config{
+		Count: c.config.sendCount, Bytes: c.config.sendBytes,
+		Enter: func() { c.enter() }, // before Close has left, or for somebody who entered
+		Leave: c.leave,
+		Describe: func(d *socket.Outgoing, err error) error {
+			return c.sendError(&Datagram{Addr: d.Addr, name: d.Name}, err)
+		},
+		Failed: c.config.errorHandler,
+	}
+	if c.config.networkErrors {
+		config.NetworkErrors = c.tellNetworkErrors
+	}
+	c.send.Init(config)
 }

@@ -107,7 +107,7 @@ func (r *receiver) serveBatch(session uint64, handle func(Datagram)) bool {
 	held := false
 	defer func() {
 		if held {
-			r.outside(send.unhold)
+			r.outside(send.Unhold)
 		}
 	}()
 	for r.session == session {
@@ -118,7 +118,7 @@ func (r *receiver) serveBatch(session uint64, handle func(Datagram)) bool {
 		r.ledger.serve(&d)
 		if !held {
 			held = true
-			send.hold(r.hasMore())
+			send.Hold(r.hasMore())
 		}
 		r.handle(handle, d)
 	}

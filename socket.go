@@ -2,7 +2,6 @@ package datagram
 
 import (
 	"context"
-	"errors"
 	"net"
 	"slices"
 	"syscall"
@@ -13,18 +12,7 @@ import (
 // openSocket is the socket of a handle with what never changes about it.
 type openSocket struct {
 	socket.Socket
-	info     socket.Info
-	segments bool // uses segmentation offload
-}
-
-// Send hands datagrams over, and counts where there is no place for one: what stands between handle and
-// system may say so too.
-func (s *openSocket) Send(ds []socket.Outgoing, wait bool) (int, error) {
-	n, err := s.Socket.Send(ds, wait)
-	if errors.Is(err, syscall.ENOBUFS) {
-		s.Counters().NoBuffers.Add(1)
-	}
-	return n, err
+	info socket.Info
 }
 
 // bindOpen binds a socket that Open got unbound.
@@ -119,7 +107,8 @@ func (c *Conn) adopt(s socket.Socket, applied []socket.Setting) error {
 	if info.Remote.IsValid() {
 		c.peer.Store(&info.Remote)
 	}
-	c.open.Store(&openSocket{Socket: s, info: info, segments: s.Features().Segment.Active})
+	c.send.Attach(s)
+	c.open.Store(&openSocket{Socket: s, info: info})
 	return nil
 }
 

@@ -77,7 +77,9 @@ func (s Stats) String() string {
 // Stats returns the counters.
 func (c *Conn) Stats() Stats {
 	var s Stats
-	c.send.stats(&s)
+	sent := c.send.Counts()
+	s.Accepted, s.Queued = sent.Accepted, sent.Queued
+	s.Sent, s.SentBytes, s.SendErrors = sent.Sent, sent.SentBytes, sent.Errors
 	c.recv.stats(&s)
 	if open := c.socket(); open != nil {
 		counters := open.Counters()

@@ -5,9 +5,9 @@ import (
 	"math"
 	"net"
 	"sync"
-	"sync/atomic"
 	"syscall"
 
+	"example.com/datagram/internal/send"
 	"example.com/datagram/internal/socket"
 )
 
@@ -41,9 +41,8 @@ func (c *Conn) trySend(d *Datagram, bufs [][]byte) (int, error) {
 		payload = a.gather(payload, bufs, s.info.UDP)
 	}
 	a.add(d, payload)
-	_, err = c.send.try(s, a.datagrams)
-	if err != nil {
-		return 0, c.sendError(d, err)
+	if _, err := c.send.Try(a.datagrams); err != nil {
+		return 0, c.tryError(d, err)
 	}
 	return len(payload), nil
 }
@@ -59,32 +58,36 @@ func (c *Conn) TrySendBatch(ds []Datagram) (int, error) {
 	defer a.free()
 	for sent := 0; ; {
 		a.datagrams, a.controls = a.datagrams[:0], a.controls[:0]
-		var s *openSocket
 		var refused error
 		for i := sent; i < len(ds) && len(a.datagrams) < cap(a.datagrams) && refused == nil; i++ {
 			d := ds[i]
-			if s, refused = c.destination(&d); refused == nil {
+			if _, refused = c.destination(&d); refused == nil {
 				a.add(&d, d.Payload)
 			}
 		}
 		n, err := 0, refused
 		if len(a.datagrams) > 0 {
-			if s == nil {
-				s = c.socket()
-			}
-			n, err = c.send.try(s, a.datagrams)
+			n, err = c.send.Try(a.datagrams)
 			sent += n
 			if n == len(a.datagrams) {
 				err = refused
 			}
 		}
 		if err != nil {
-			return sent, c.sendError(&ds[sent], err)
+			return sent, c.tryError(&ds[sent], err)
 		}
 		if sent == len(ds) {
 			return sent, nil
 		}
 	}
+}
+
+// tryError is sendError for those who do not wait.
+func (c *Conn) tryError(d *Datagram, err error) error {
+	if errors.Is(err, syscall.EAGAIN) {
+		return ErrWouldBlock
+	}
+	return c.sendError(d, err)
 }
 
 // An attempt is what TrySend works on.
@@ -105,7 +108,7 @@ var attempts = sync.Pool{New: func() any {
 }}
 
 func (a *attempt) add(d *Datagram, payload []byte) {
-	out := socket.Outgoing{Payload: payload, Addr: d.Addr, Name: d.name}
+	out := d.outgoing(payload)
 	if control := d.control(); control != nil {
 		a.controls = append(a.controls, *control)
 		out.Control = &a.controls[len(a.controls)-1]
@@ -118,13 +121,13 @@ func (a *attempt) add(d *Datagram, payload []byte) {
 func (a *attempt) gather(payload []byte, bufs [][]byte, udp bool) []byte {
 	limit := math.MaxInt
 	if udp {
-		limit = tooLong
+		limit = send.TooLong
 	}
 	gathered := append(a.gathered[:0], payload[:min(len(payload), limit)]...)
 	for _, b := range bufs {
 		gathered = append(gathered, b[:min(len(b), limit-len(gathered))]...)
 	}
-	if cap(gathered) <= 2*tooLong { // larger ones are too rare to keep
+	if cap(gathered) <= 2*send.TooLong { // larger ones are too rare to keep
 		a.gathered = gathered
 	}
 	return gathered
@@ -135,59 +138,4 @@ func (a *attempt) free() {
 	clear(a.controls)
 	a.datagrams, a.controls = a.datagrams[:0], a.controls[:0]
 	attempts.Put(a)
-}
-
-// try hands datagrams over, if none is queued before them. It returns how many
-// went and why the next did not.
-func (s *sender) try(sock *openSocket, ds []socket.Outgoing) (int, error) {
-	s.mu.Lock()
-	queued := s.count > 0
-	refusing := s.refusing
-	s.mu.Unlock()
-	switch {
-	case refusing:
-		return 0, net.ErrClosed
-	case queued:
-		return 0, ErrWouldBlock
-	}
-	sent, bytes := 0, 0
-	var err error
-	for sent < len(ds) && err == nil {
-		var n int
-		n, err = sock.Send(ds[sent:], false)
-		for _, d := range ds[sent : sent+n] {
-			bytes += len(d.Payload)
-		}
-		sent += n
-	}
-	s.ledger.tried.Add(uint64(sent))
-	s.ledger.triedBytes.Add(uint64(bytes))
-	switch {
-	case err == nil:
-	case errors.Is(err, net.ErrClosed): // nothing was handed over
-	case errors.Is(err, syscall.EAGAIN):
-		return sent, ErrWouldBlock
-	default:
-		s.ledger.triedErrors.Add(1)
-	}
-	return sent, err
-}
-
-// sendLedger counts what a sender did. What the queue did is guarded by the
-// sender's mu, what TrySend did is not: it takes no part in the queue.
-type sendLedger struct {
-	sent, bytes, errors            uint64
-	tried, triedBytes, triedErrors atomic.Uint64
-}
-
-func (s *sender) stats(stats *Stats) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	l := &s.ledger
-	tried, triedErrors := l.tried.Load(), l.triedErrors.Load()
-	stats.Accepted = s.accepted + tried + triedErrors
-	stats.Queued = uint64(s.count)
-	stats.Sent = l.sent + tried
-	stats.SentBytes = l.bytes + l.triedBytes.Load()
-	stats.SendErrors = l.errors + triedErrors
 }

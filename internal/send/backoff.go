@@ -1,4 +1,4 @@
-package datagram
+package send
 
 import (
 	"context"
@@ -16,14 +16,14 @@ const (
 	firstBackOff = 100 * time.Microsecond
 )
 
-// backOff waits before the n-th new attempt, counted from 0, or until the sender is
+// backOff waits before the n-th new attempt, counted from 0, or until the queue is
 // closed. mu must be held and is not while waiting.
-func (s *sender) backOff(sock *openSocket, n int) {
+func (q *Queue) backOff(n int) {
 	ctx, cancel := context.WithTimeout(context.Background(), firstBackOff<<n)
 	defer cancel()
-	for !s.closed {
-		if s.await(ctx) != nil {
-			sock.Counters().Retries.Add(1)
+	for q.state != closed {
+		if q.await(ctx) != nil {
+			q.sock.Counters().Retries.Add(1)
 			return
 		}
 	}

@@ -1,7 +1,6 @@
-package datagram
+package send
 
 import (
-	"context"
 	"errors"
 	"net"
 	"os"
@@ -14,8 +13,8 @@ import (
 )
 
 // shortOf makes a socket have no room for the first n attempts.
-func shortOf(h *hookedSocket, n int) {
-	h.send = func(ds []socket.Outgoing, _ bool) (int, error) {
+func shortOf(f *fakeSocket, n int) {
+	f.send = func(ds []socket.Outgoing, _ bool) (int, error) {
 		if n > 0 {
 			n--
 			return 0, os.NewSyscallError("sendmmsg", syscall.ENOBUFS)
@@ -24,19 +23,9 @@ func shortOf(h *hookedSocket, n int) {
 	}
 }
 
-// queueAnswered queues a datagram and returns where its answer comes out.
-func queueAnswered(t *testing.T, c *Conn) <-chan error {
-	t.Helper()
-	answer := make(chan error, 1)
-	if err := c.SendFunc(context.Background(), anywhere, func(err error) { answer <- err }); err != nil {
-		t.Fatal(err)
-	}
-	return answer
-}
-
 // What finds no room is tried again, each time after a longer pause, and then fails itself alone.
 func TestBackOff(t *testing.T) {
-	pauses := firstBackOff<<maxBackOffs - firstBackOff // all of them
+	const pauses = 12700 * time.Microsecond // all of them
 	for _, test := range []struct {
 		name      string
 		shortages int
@@ -49,10 +38,10 @@ func TestBackOff(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				c, h := hookedConn(t)
-				shortOf(h, test.shortages)
+				q, f := newQueue(t, Config{Count: 2})
+				shortOf(f, test.shortages)
 				began := time.Now()
-				first, second := queueAnswered(t, c), queueAnswered(t, c)
+				first, second := enqueue(t, q), enqueue(t, q)
 				if err := <-first; !errors.Is(err, test.first) {
 					t.Errorf("%v, want %v", err, test.first)
 				}
@@ -62,26 +51,27 @@ func TestBackOff(t *testing.T) {
 				if err := <-second; err != nil {
 					t.Errorf("the next one: %v", err)
 				}
-				if n := c.Stats().Retries; n != uint64(min(test.shortages, maxBackOffs)) {
-					t.Errorf("%d retries for %d failures", n, test.shortages)
+				retries, shortages := f.counters.Retries.Load(), f.counters.NoBuffers.Load()
+				if retries != uint64(min(test.shortages, maxBackOffs)) || shortages != uint64(test.shortages) {
+					t.Errorf("%d retries, %d failures of %d", retries, shortages, test.shortages)
 				}
 			})
 		})
 	}
 }
 
-// TrySend does not wait, nor does a caller who sends what is queued.
+// Try does not wait, nor does a caller who sends what is queued.
 func TestBackOffIsNotTheCallers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, h := hookedConn(t)
-		shortOf(h, 2)
+		q, f := newQueue(t, Config{Count: 2})
+		shortOf(f, 2)
 		began := time.Now()
-		if _, err := c.TrySend(anywhere); !errors.Is(err, syscall.ENOBUFS) || errors.Is(err, syscall.EAGAIN) {
-			t.Errorf("TrySend: %v, want ENOBUFS", err)
+		if _, err := q.Try(make([]socket.Outgoing, 1)); !errors.Is(err, syscall.ENOBUFS) || errors.Is(err, syscall.EAGAIN) {
+			t.Errorf("Try: %v, want ENOBUFS", err)
 		}
-		c.send.hold(true)
-		answer := queueAnswered(t, c)
-		c.send.unhold()
+		q.Hold(true)
+		answer := enqueue(t, q)
+		q.Unhold()
 		if took := time.Since(began); took > 0 {
 			t.Errorf("waited for %v", took)
 		}
@@ -94,20 +84,19 @@ func TestBackOffIsNotTheCallers(t *testing.T) {
 // Close does not wait for the end of a pause.
 func TestCloseEndsBackOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, h := hookedConn(t)
-		shortOf(h, maxBackOffs+1)
-		answer := queueAnswered(t, c)
+		q, f := newQueue(t, Config{Count: 2})
+		shortOf(f, maxBackOffs+1)
+		answer := enqueue(t, q)
 		synctest.Wait() // in the first pause
 		began := time.Now()
-		c.Close()
+		q.Close()
 		if err := <-answer; !errors.Is(err, net.ErrClosed) {
 			t.Errorf("%v, want net.ErrClosed", err)
 		}
-		<-c.Done()
 		if took := time.Since(began); took > 0 {
 			t.Errorf("Close took %v", took)
 		}
-		if n := c.Stats().Retries; n != 0 {
+		if n := f.counters.Retries.Load(); n != 0 {
 			t.Errorf("%d retries", n)
 		}
 	})

@@ -1,0 +1,58 @@
+package send
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// What a handler queues leaves when its batch ends, on the goroutine of Unhold.
+func TestHold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q, f := newQueue(t, Config{Count: 2})
+		f.send = taking
+		q.Hold(true)
+		answer := enqueue(t, q)
+		synctest.Wait()
+		select {
+		case <-answer:
+			t.Fatal("it was sent before the batch ended")
+		default:
+		}
+		q.Unhold()
+		if count, _ := q.Size(); count != 0 {
+			t.Error("it was not sent when the batch ended")
+		}
+		if err := <-answer; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A handler that waits for its own datagram gets it out in the end. The time that batches before it took does not
+// count.
+func TestGuard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q, f := newQueue(t, Config{Count: 2})
+		f.send = taking
+		q.Hold(true)
+		first := enqueue(t, q) // sets the timer
+		time.Sleep(guardDelay / 2)
+		q.Unhold()
+		q.Hold(true)
+		began := time.Now()
+		second := enqueue(t, q)
+		for _, answer := range []<-chan error{first, second} {
+			if err := <-answer; err != nil {
+				t.Error(err)
+			}
+		}
+		if took := time.Since(began); took != guardDelay*3/2 {
+			t.Errorf("it took %v", took)
+		}
+		q.Unhold()
+		q.Hold(true)
+		q.Unhold()
+		synctest.Wait() // the timer runs out, and nothing is left to send
+	})
+}
