@@ -1,9 +1,12 @@
 package send
 
 import (
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"example.com/datagram/internal/socket"
 )
 
 // What a handler queues leaves when its batch ends, on the goroutine of Unhold.
@@ -13,6 +16,9 @@ func TestHold(t *testing.T) {
 		f.send = taking
 		q.Hold(true)
 		answer := enqueue(t, q)
+		if _, err := q.Try(make([]socket.Outgoing, 1)); err != syscall.EAGAIN {
+			t.Errorf("Try overtakes it: %v", err)
+		}
 		synctest.Wait()
 		select {
 		case <-answer:
