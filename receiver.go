@@ -6,7 +6,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"example.com/datagram/internal/socket"
@@ -64,73 +63,10 @@ func (r *receiver) init(c *Conn) {
 	r.kick = make(chan struct{}, 1)
 }
 
-// start begins or resumes receiving into a channel.
-func (r *receiver) start() <-chan Datagram {
-	s, err := r.conn.ensure(true)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	switch {
-	case r.state == receiving:
-		return r.ch
-	case r.state == closed || r.conn.closed.Load():
-		if r.ch == nil {
-			r.ch = make(chan Datagram)
-			close(r.ch)
-		}
-		return r.ch
-	case r.state == serving:
-		err = r.conn.opError("read", nil, syscall.EALREADY)
-	}
-	if err != nil || !r.running && !r.conn.enter() {
-		r.err = err
-		refused := make(chan Datagram)
-		close(refused)
-		return refused
-	}
-	r.reclaim()
-	r.ch = make(chan Datagram, r.conn.config.recvQueue)
-	r.refill()
-	r.enterState(receiving, nil)
-	ch := r.ch
-	r.current.Store(&ch)
-	if r.running {
-		r.wake()
-	} else {
-		r.running = true
-		go r.run(s)
-	}
-	return r.ch
-}
-
 // enterState changes the state. mu must be held.
 func (r *receiver) enterState(state receiveState, err error) {
 	r.state, r.err = state, err
 	r.session++
-}
-
-// reclaim takes back what nobody has read from the last channel, which is
-// closed. mu must be held.
-func (r *receiver) reclaim() {
-	if r.ch == nil {
-		return
-	}
-	var left []Datagram
-	for d := range r.ch {
-		d.counted = true
-		left = append(left, d)
-	}
-	r.ledger.pushed -= uint64(len(left))
-	r.pending = append(left, r.pending...)
-}
-
-// refill puts what is pending into a new channel, as far as it fits, so that it is there to
-// read even if Close comes next. mu must be held.
-func (r *receiver) refill() {
-	var d Datagram
-	for len(r.ch) < cap(r.ch) && r.nextFrom(nil, &d) {
-		r.ch <- d
-		r.ledger.push(&d)
-	}
 }
 
 // stop ends receiving because of err, nil for StopRecv.
@@ -225,24 +161,6 @@ func (r *receiver) disown() {
 	r.changed.Broadcast()
 }
 
-// run receives and delivers into the channel until receiving ends.
-func (r *receiver) run(s *openSocket) {
-	defer r.conn.leave()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.own()
-	var d Datagram // in one place: it is large, and there are millions a second
-	for r.state == receiving {
-		if r.next(&d) {
-			r.push(&d)
-		} else {
-			r.receive(s)
-		}
-	}
-	r.running = false
-	r.disown()
-}
-
 // receive waits for datagrams. mu must be held and is not while waiting.
 func (r *receiver) receive(s *openSocket) {
 	if r.interrupted {
@@ -253,64 +171,6 @@ func (r *receiver) receive(s *openSocket) {
 	err := s.Receive(&r.intake.batch)
 	r.mu.Lock()
 	r.received(err)
-}
-
-// push delivers a datagram into the channel. mu must be held.
-func (r *receiver) push(d *Datagram) {
-	for {
-		select {
-		case r.ch <- *d:
-			r.ledger.push(d)
-			return
-		default:
-		}
-		switch r.conn.config.overflow {
-		case DropNewest:
-			r.ledger.policyDrops++
-			d.Release()
-			return
-		case DropOldest:
-			select {
-			case oldest := <-r.ch:
-				r.ledger.pushed--
-				r.ledger.policyDrops++
-				oldest.Release()
-			default: // the reader was faster
-			}
-		case Block:
-			r.hand(d)
-			return
-		}
-	}
-}
-
-// hand waits until the reader makes room for d, or somebody else needs the
-// receiver; then d stays pending. mu must be held and is not while waiting.
-func (r *receiver) hand(d *Datagram) {
-	r.intake.batch.Trim() // a slow reader holds no more than what is there to read
-	if r.settling > 0 {
-		// The place of d is before what somebody else may put there meanwhile.
-		r.putBack(d)
-		r.changed.Wait()
-		return
-	}
-	pushed := false
-	r.handing = true
-	ch := r.ch
-	r.mu.Unlock()
-	select {
-	case ch <- *d:
-		pushed = true
-	case <-r.kick:
-	}
-	r.mu.Lock()
-	r.handing = false
-	r.changed.Broadcast()
-	if pushed {
-		r.ledger.push(d)
-	} else {
-		r.putBack(d)
-	}
 }
 
 // putBack makes d the next datagram again. mu must be held.
@@ -374,37 +234,6 @@ func (r *receiver) spill() {
 	}
 	for r.intake.next(&d, r.conn.config.maxDatagram) {
 		r.pending = append(r.pending, d)
-	}
-}
-
-// dropStrangers drops what others than the peer sent and is not delivered yet.
-func (r *receiver) dropStrangers(peer netip.AddrPort) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.settle()
-	if r.state != receiving {
-		return // next does it
-	}
-	// Only the channel has to be sorted out, and nobody else fills it.
-	var keep []Datagram
-	for empty := false; !empty; {
-		select {
-		case d := <-r.ch:
-			r.ledger.pushed--
-			if isStranger(&d, peer) {
-				r.ledger.policyDrops++
-				d.Release()
-			} else {
-				d.connected = true
-				keep = append(keep, d)
-			}
-		default:
-			empty = true
-		}
-	}
-	for _, d := range keep {
-		r.ch <- d
-		r.ledger.pushed++
 	}
 }
 
