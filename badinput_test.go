@@ -3,6 +3,7 @@ package datagram_test
 import (
 	"context"
 	"errors"
+	"math"
 	"net"
 	"net/netip"
 	"syscall"
@@ -281,4 +282,36 @@ func TestMappedAddresses(t *testing.T) {
 			t.Errorf("it came from %v", d.Addr)
 		}
 	}
+}
+
+// What no header can state is refused at the call.
+func TestImpossibleMetadata(t *testing.T) {
+	c := boundConn(t, "udp4", "127.0.0.1:0")
+	for _, meta := range []datagram.Metadata{{HopLimit: -1}, {HopLimit: 256}, {IfIndex: -1}, {IfIndex: math.MaxInt}} {
+		d := datagram.To(c.LocalAddr(), nil)
+		d.Meta = meta
+		for name, send := range map[string]func() error{
+			"Send":         func() error { return c.Send(t.Context(), d) },
+			"TryQueue":     func() error { return c.TryQueue(d) },
+			"TrySend":      func() error { return second(c.TrySend(d)) },
+			"TrySendBatch": func() error { return second(c.TrySendBatch([]datagram.Datagram{d})) },
+		} {
+			if meta.IfIndex > 0 && math.MaxInt == math.MaxInt32 {
+				continue // it may be an interface
+			}
+			if err := send(); !errors.Is(err, syscall.EINVAL) {
+				t.Errorf("%s with %+v: %v", name, meta, err)
+			}
+		}
+	}
+	if s := c.Stats(); s.Accepted != 0 {
+		t.Errorf("%d were accepted", s.Accepted)
+	}
+}
+
+// An interface without an index is none.
+func TestInterfaceWithoutIndex(t *testing.T) {
+	c := boundConn(t, "udp4", "127.0.0.1:0")
+	checkErrno(t, c.SetMulticastInterface(&net.Interface{}), syscall.EINVAL)
+	checkErrno(t, c.JoinGroup(netip.MustParseAddr("239.255.7.7"), &net.Interface{}), syscall.EINVAL)
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"syscall"
 
 	"example.com/datagram/internal/socket"
 )
@@ -157,11 +156,8 @@ func (c *Conn) SetSegmentation(on bool) {
 
 // PathMTU returns the size in bytes of the largest IP packet that the system
 // believes to fit the path to the peer, headers included. An unconnected handle is
-// ENOTCONN. It is [errors.ErrUnsupported] on systems that do not tell.
+// ENOTCONN, and EBADF before there is a socket. It is [errors.ErrUnsupported] on systems that do not tell.
 func (c *Conn) PathMTU() (int, error) {
-	if !c.closed.Load() && c.peer.Load() == nil {
-		return 0, c.settingError(socket.PathMTU.String(), syscall.ENOTCONN)
-	}
 	return c.get(socket.PathMTU)
 }
 

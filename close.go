@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"syscall"
 )
 
 // Active reports whether the handle is receiving or has sends that are
@@ -48,11 +47,8 @@ func (c *Conn) Close() error {
 // [net.ErrClosed]: a server that wants to answer what it has received stops
 // receiving first.
 func (c *Conn) Shutdown(ctx context.Context) error {
-	if ctx == nil {
-		return c.opError("shutdown", nil, syscall.EINVAL)
-	}
-	if c.closed.Load() {
-		return c.opError("shutdown", nil, net.ErrClosed)
+	if ctx == nil || c.closed.Load() {
+		return c.opError("shutdown", nil, c.argumentError())
 	}
 	c.send.Refuse()
 	if err := c.send.Flush(ctx, true); err != nil {

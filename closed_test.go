@@ -2,6 +2,7 @@ package datagram_test
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"testing"
@@ -126,5 +127,29 @@ func TestCloseFreesThePort(t *testing.T) {
 			t.Fatal(err)
 		}
 		boundConn(t, "udp4", local.String())
+	}
+}
+
+// A closed handle says that it is closed, whatever it is asked.
+func TestInvalidCallsAfterClose(t *testing.T) {
+	c := boundConn(t, "udp4", "127.0.0.1:0")
+	c.Close()
+	to := datagram.To(netip.MustParseAddrPort("127.0.0.1:9"), nil)
+	var none context.Context
+	for name, err := range map[string]error{
+		"Bind":           c.Bind(none, "udp4", ":0"),
+		"Shutdown":       c.Shutdown(none),
+		"Serve":          c.Serve(none, nil),
+		"Flush":          c.Flush(none),
+		"Send":           c.Send(none, to),
+		"SendBuffers":    c.SendBuffers(t.Context(), to, nil, nil),
+		"TrySendBuffers": second(c.TrySendBuffers(to, nil)),
+		"SetTTL":         c.SetTTL(0),
+		"SetReadBuffer":  c.SetReadBuffer(-1),
+		"JoinGroup":      c.JoinGroup(netip.Addr{}, nil),
+	} {
+		if !errors.Is(err, net.ErrClosed) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

@@ -2,6 +2,7 @@ package datagram
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"os"
@@ -45,6 +46,8 @@ type Conn struct {
 
 	recv receiver
 	send send.Queue
+	// looking says that a goroutine is about to look for network errors.
+	looking atomic.Bool
 }
 
 // New returns a handle without a socket. What options and setters ask for is
@@ -93,10 +96,14 @@ func Dial(ctx context.Context, network, address string, opts ...Option) (*Conn, 
 			}
 			peer = netip.AddrPortFrom(loopback, peer.Port())
 		}
-		if err := c.Bind(ctx, local, wildcard); err != nil {
-			return err
+		err = c.Bind(ctx, local, wildcard)
+		if err == nil {
+			err = c.Connect(peer)
 		}
-		return c.Connect(peer)
+		if op := (*net.OpError)(nil); errors.As(err, &op) {
+			return &net.OpError{Op: "dial", Net: op.Net, Source: op.Source, Addr: net.UDPAddrFromAddrPort(peer), Err: op.Err}
+		}
+		return err
 	})
 }
 
@@ -108,7 +115,7 @@ func Dial(ctx context.Context, network, address string, opts ...Option) (*Conn, 
 // A file that is not a socket is ENOTSOCK, a stream socket EPROTOTYPE. What a family cannot
 // do, as a TTL on netlink, is [errors.ErrUnsupported]. Since others may
 // read from the socket, coalescing on receive is left as it is unless [OffloadAll] is
-// asked for with [WithOffload].
+// asked for with [WithOffload], and so is whether it hears of groups that only others have joined.
 func Open(f *os.File, opts ...Option) (*Conn, error) {
 	return opened(opts, func(c *Conn) error {
 		if f == nil {
@@ -142,8 +149,8 @@ func opened(opts []Option, open func(*Conn) error) (*Conn, error) {
 // did it, Bind is EINVAL. A Bind that failed leaves the handle without
 // a socket, to be tried again. Names are looked up until ctx ends. It is uv_udp_bind.
 func (c *Conn) Bind(ctx context.Context, network, address string) error {
-	if ctx == nil {
-		return c.opError("listen", nil, syscall.EINVAL)
+	if ctx == nil || c.closed.Load() {
+		return c.opError("listen", nil, c.argumentError())
 	}
 	switch network {
 	case "udp", "udp4", "udp6":
@@ -180,7 +187,7 @@ func (c *Conn) connect(peer netip.AddrPort) error {
 	if c.peer.Load() != nil {
 		return syscall.EISCONN
 	}
-	s, made, err := c.ensureWith(peer.Addr().Is4(), func(s socket.Socket) error { return s.Connect(peer) })
+	s, made, err := c.ensureWith(context.Background(), peer.Addr().Is4(), func(s socket.Socket) error { return s.Connect(peer) })
 	if err != nil || made {
 		return err
 	}

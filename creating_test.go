@@ -361,3 +361,42 @@ func TestCloseWhileTheSocketIsMade(t *testing.T) {
 	checkErrno(t, err, net.ErrClosed)
 	awaitClosed(t, c.Done(), "the handle")
 }
+
+// Who waits for a socket that somebody else makes waits no longer than its context allows, and makes none
+// after Close. Done waits for the control function.
+func TestWaitForTheSocket(t *testing.T) {
+	calls := 0
+	entered, release := make(chan struct{}), make(chan struct{})
+	c := lazyConn(t, datagram.WithControl(func(string, string, syscall.RawConn) error {
+		calls++
+		close(entered)
+		<-release
+		return nil
+	}))
+	bound, sent := make(chan error, 1), make(chan error, 1)
+	go func() { bound <- c.Bind(background, "udp4", "127.0.0.1:0") }()
+	awaitClosed(t, entered, "the beginning")
+	to := datagram.To(netip.MustParseAddrPort("127.0.0.1:9"), nil)
+	ctx, cancel := context.WithCancel(background)
+	go func() { sent <- c.Send(ctx, to) }()
+	cancel()
+	if err := awaitValue(t, sent, "Send"); err != context.Canceled {
+		t.Errorf("Send returned %v, want %v", err, context.Canceled)
+	}
+	go func() { sent <- c.TryQueue(to) }()
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+	select {
+	case <-c.Done():
+		t.Error("Done, and the control function runs")
+	default:
+	}
+	close(release)
+	checkErrno(t, awaitValue(t, bound, "Bind"), net.ErrClosed)
+	checkErrno(t, awaitValue(t, sent, "TryQueue"), net.ErrClosed)
+	awaitClosed(t, c.Done(), "the handle")
+	if calls != 1 {
+		t.Errorf("%d sockets were made", calls)
+	}
+}

@@ -3,6 +3,7 @@ package datagram
 import (
 	"bytes"
 	"context"
+	"math"
 	"net"
 	"net/netip"
 	"strings"
@@ -35,7 +36,6 @@ type Datagram struct {
 	// It is UV_UDP_PARTIAL of libuv.
 	Partial bool
 
-	counted   bool // in the ledger of what was put into a channel
 	connected bool // received on a connected handle
 	elsewhere bool // sent to a broadcast or multicast address
 
@@ -78,6 +78,11 @@ const (
 	ECT0   ECN = 2
 	CE     ECN = 3 // congestion experienced
 )
+
+// canSend says whether the fields are something to ask for.
+func (m *Metadata) canSend() bool {
+	return m.HopLimit == int(uint8(m.HopLimit)) && 0 <= m.IfIndex && m.IfIndex <= math.MaxInt32
+}
 
 // ECN returns the lower two bits of the traffic class.
 func (m Metadata) ECN() ECN { return ECN(m.TrafficClass & 3) }
@@ -125,6 +130,8 @@ func (d *Datagram) setAddr(addr net.Addr, ip net.IP, zone string, port int) {
 	switch {
 	case ok && port == int(uint16(port)):
 		d.Addr = netip.AddrPortFrom(host.Unmap().WithZone(zone), uint16(port))
+	case len(ip) == 0 && 0 < port && port == int(uint16(port)): // as net.ResolveUDPAddr returns for ":port"
+		d.Addr = netip.AddrPortFrom(netip.IPv4Unspecified(), uint16(port))
 	case len(ip) > 0 || port != 0:
 		d.name = &socket.Name{Addr: addr}
 	}

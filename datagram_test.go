@@ -81,7 +81,7 @@ func TestToNetSends(t *testing.T) {
 	for _, addr := range []net.Addr{
 		textAddr{"pigeon", "loft"},
 		&net.UnixAddr{Name: "/tmp/x", Net: "unixgram"},
-		&net.UDPAddr{IP: net.IP{1, 2, 3}, Port: 9}, &net.UDPAddr{IP: net.IP{127, 0, 0, 1}, Port: 1<<16 + 9}, &net.UDPAddr{Port: 9},
+		&net.UDPAddr{IP: net.IP{1, 2, 3}, Port: 9}, &net.UDPAddr{IP: net.IP{127, 0, 0, 1}, Port: 1<<16 + 9},
 	} {
 		_, err := server.TrySend(datagram.ToNet(addr, []byte("x")))
 		op, ok := err.(*net.OpError)
@@ -188,4 +188,12 @@ func TestInterfaceOfAddress(t *testing.T) {
 			t.Errorf("the interface of %v is %v, %v; want ENODEV", text, ifi, err)
 		}
 	}
+}
+
+// An address without a host is what package net makes of ":port": this host.
+func TestToNetWithoutHost(t *testing.T) {
+	peer := boundConn(t, "udp4", "127.0.0.1:0")
+	c := boundConn(t, "udp4", ":0")
+	mustSend(t, c, datagram.ToNet(&net.UDPAddr{Port: int(peer.LocalAddr().Port())}, []byte("x")))
+	awaitPayload(t, peer, "x")
 }

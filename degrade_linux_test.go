@@ -2,9 +2,11 @@ package datagram_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -317,5 +319,26 @@ func TestOffloadReason(t *testing.T) {
 	}
 	if reason := limited(datagram.OffloadBatch); reason != "WithOffload and DATAGRAM_OFFLOAD=nogro" {
 		t.Errorf("reason %q", reason)
+	}
+}
+
+// A packet filter that judges by the length sees that of a whole batch: datagrams that it lets pass alone are sent.
+func TestFilterOfLongPackets(t *testing.T) {
+	l := newLAN(t)
+	rules := "table ip f { chain o { type filter hook output priority 0; udp length > 1000 drop; }; }"
+	out, err := l.near.Output(exec.Command("nft", rules))
+	if errors.Is(err, exec.ErrNotFound) {
+		netns.Skip(t, err.Error())
+	}
+	if err != nil {
+		t.Fatalf("nft: %v\n%s", err, out)
+	}
+	sender, receiver := listenIn(t, l.near, "udp4", ":0"), listenIn(t, l.far, "udp4", ":0")
+	to := at(families[0].far, receiver)
+	f := flow{from: sender, to: receiver, addr: to, size: 100}
+	f.batch(t)
+	f.queue(t)
+	if err := pushed(t, sender, datagram.To(to, make([]byte, 1000))); !errors.Is(err, syscall.EPERM) {
+		t.Errorf("a long one: %v, want EPERM", err)
 	}
 }

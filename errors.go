@@ -47,13 +47,45 @@ func (e *NetworkError) Error() string {
 // Unwrap returns the errno.
 func (e *NetworkError) Unwrap() error { return e.Err }
 
-// tellNetworkErrors reports network errors to the error handler.
+// tellNetworkErrors counts network errors and tells the error handler.
 func (c *Conn) tellNetworkErrors(list socket.NetworkErrors) {
-	for _, e := range list {
-		if handle := c.config.errorHandler; handle != nil {
-			handle(&NetworkError{Dst: e.Dst, Offender: e.Offender, MTU: e.MTU, Err: e.Errno})
-		}
+	if len(list) == 0 {
+		return
 	}
+	c.recv.countErrors(len(list))
+	handle := c.config.errorHandler
+	if handle == nil {
+		return
+	}
+	for _, e := range list {
+		handle(&NetworkError{Dst: e.Dst, Offender: e.Offender, MTU: e.MTU, Err: e.Errno})
+	}
+}
+
+// lookForNetworkErrors tells, on another goroutine, of the network errors that a send met.
+func (c *Conn) lookForNetworkErrors() {
+	if c.looking.Swap(true) || !c.enter() {
+		return
+	}
+	go func() {
+		defer c.leave()
+		for {
+			c.looking.Store(false) // what comes now is for this or another goroutine
+			list := c.socket().NetworkErrors()
+			if len(list) == 0 {
+				return
+			}
+			c.tellNetworkErrors(list)
+		}
+	}()
+}
+
+// argumentError is the error of a call with arguments that none may have. A closed handle says that it is closed.
+func (c *Conn) argumentError() error {
+	if c.closed.Load() {
+		return net.ErrClosed
+	}
+	return syscall.EINVAL
 }
 
 // opError says what was tried, and with which addresses. Errors that programs
@@ -92,10 +124,10 @@ func (c *Conn) addrError(op string, addr netip.AddrPort, err error) error {
 	return c.opError(op, net.UDPAddrFromAddrPort(addr), err)
 }
 
-// settingError is opError for a setting, which it names.
-func (c *Conn) settingError(name string, err error) error {
+// settingError is opError for a setting, which it names. The op is "get" or "set".
+func (c *Conn) settingError(op, name string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return c.opError("set", nil, &socket.SettingError{Name: name, Err: err})
+	return c.opError(op, nil, &socket.SettingError{Name: name, Err: err})
 }

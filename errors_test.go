@@ -152,3 +152,29 @@ func TestGroupsThatAreNone(t *testing.T) {
 		}
 	}
 }
+
+// Errors say what was tried: to dial, to get, to set.
+func TestOperations(t *testing.T) {
+	op := func(err error) string {
+		if e, ok := err.(*net.OpError); ok {
+			return e.Op
+		}
+		return fmt.Sprint(err)
+	}
+	c := lazyConn(t)
+	for want, err := range map[string]error{
+		"dial":   second(datagram.Dial(t.Context(), "udp4", "[::1]:9")),
+		"get":    second(c.TTL()),
+		"set":    c.SetTTL(0),
+		"listen": c.Bind(t.Context(), "udp4", "192.0.2.1:0"),
+	} {
+		if got := op(err); got != want {
+			t.Errorf("%v: the operation is %q, want %q", err, got, want)
+		}
+	}
+	network, address := "udp4", "127.0.0.1:9"
+	refused := datagram.WithMulticastInterface(&net.Interface{Index: 1 << 30})
+	if got := op(second(datagram.Dial(t.Context(), network, address, refused))); got != "dial" {
+		t.Errorf("a setting that is refused while dialing: the operation is %q", got)
+	}
+}

@@ -40,6 +40,9 @@ func FuzzToNet(f *testing.F) {
 			}
 		}
 		want, ok := netip.AddrFromSlice(ip)
+		if len(ip) == 0 && port > 0 { // as net.ResolveUDPAddr returns for ":port"
+			want, ok, zone = netip.IPv4Unspecified(), true, ""
+		}
 		d := datagram.ToNet(&net.UDPAddr{IP: ip, Zone: zone, Port: port}, nil)
 		if !ok || port < 0 || port > 65535 {
 			if d.Addr.IsValid() || d.NetAddr() == nil && (len(ip) > 0 || port != 0) {
@@ -73,7 +76,7 @@ func FuzzOptions(f *testing.F) {
 		valid := []bool{
 			ttl: within(n, 1, 255), multicastTTL: within(n, 1, 255), readBuffer: within(n, 0, math.MaxInt32), writeBuffer: within(n, 0, math.MaxInt32),
 			4: within(n, 1, 1<<20) && uint8(m) <= uint8(datagram.DropOldest), 5: n > 0 && m > 0, 6: within(n, 1, 1<<30), 7: n > 0,
-			8: max(uint8(n), uint8(m)) <= uint8(datagram.MetaTime), 9: uint8(n) <= uint8(datagram.OffloadAll), 10: true, 11: true, 12: false,
+			8: max(uint8(n), uint8(m)) <= uint8(datagram.MetaTime), 9: uint8(n) <= uint8(datagram.OffloadAll), 10: within(n, 1, math.MaxInt32), 11: true, 12: false,
 		}
 		kind %= uint8(len(kinds))
 		c, err := datagram.New(datagram.WithData(n), kinds[kind])

@@ -101,6 +101,18 @@ func (in *intake) next(d *Datagram, limit int) bool {
 	return true
 }
 
+// size returns how many datagrams were received, and of how many bytes when they are cut to limit.
+func (in *intake) size(limit int) (datagrams, bytes int) {
+	for i := range in.batch.Messages {
+		m := &in.batch.Messages[i]
+		n := batch.Segments(len(m.Payload), m.SegmentSize)
+		last := len(m.Payload) - (n-1)*m.SegmentSize
+		datagrams += n
+		bytes += (n-1)*min(m.SegmentSize, limit) + min(last, limit)
+	}
+	return datagrams, bytes
+}
+
 // remaining is how many datagrams next will return.
 func (in *intake) remaining() int {
 	n := -in.part

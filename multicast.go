@@ -1,6 +1,7 @@
 package datagram
 
 import (
+	"context"
 	"net"
 	"net/netip"
 	"strconv"
@@ -13,7 +14,8 @@ import (
 // arrives at an interface; nil means that of the group's zone, or else leaves
 // the choice to the system. A handle without a socket is bound first, to the
 // wildcard address of the group's family. Only groups that this handle has
-// joined are received.
+// joined are received. Linux does not tell the interfaces of an IPv6 group apart: a handle that has joined it on
+// one also hears what comes in on another where somebody else has joined it; [Metadata].IfIndex tells.
 //
 // The membership ends with LeaveGroup and with Close. It survives the interface
 // being down, but not its removal: an interface that comes in its place, even
@@ -55,13 +57,13 @@ func (c *Conn) membership(op string, m socket.Membership, anySource bool) error 
 	}
 	m.Group, m.Source = m.Group.Unmap().WithZone(""), m.Source.Unmap().WithZone("")
 	addr := &net.IPAddr{IP: m.Group.AsSlice()}
-	if !m.Group.IsMulticast() || !anySource && m.Source.BitLen() != m.Group.BitLen() {
-		return c.opError(op, addr, syscall.EINVAL)
+	if !m.Group.IsMulticast() || interfaceIndex(m.Interface) < 0 || !anySource && m.Source.BitLen() != m.Group.BitLen() {
+		return c.opError(op, addr, c.argumentError())
 	}
 	if c.closed.Load() {
 		return c.opError(op, addr, net.ErrClosed)
 	}
-	s, made, err := c.ensureWith(m.Group.Is4(), func(s socket.Socket) error { return s.Membership(m) })
+	s, made, err := c.ensureWith(context.Background(), m.Group.Is4(), func(s socket.Socket) error { return s.Membership(m) })
 	if err == nil && !made {
 		err = s.Membership(m)
 	}
@@ -103,13 +105,13 @@ func (c *Conn) MulticastInterface() (*net.Interface, error) {
 	index, closed := c.config.settings.value[socket.MulticastInterface], c.closed.Load()
 	c.mu.Unlock()
 	if closed {
-		return nil, c.settingError("multicast interface", net.ErrClosed)
+		return nil, c.settingError("get", "multicast interface", net.ErrClosed)
 	}
 	if index == 0 {
 		return nil, nil
 	}
 	ifi, err := net.InterfaceByIndex(index)
-	return ifi, c.settingError("multicast interface", err)
+	return ifi, c.settingError("get", "multicast interface", err)
 }
 
 // InterfaceByAddr returns the interface that has an address, for programs

@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"example.com/datagram"
 	"example.com/datagram/internal/netns"
 )
@@ -241,5 +243,47 @@ func TestMulticastTTL(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Naming the interface alone leaves the address to the socket: that it is bound to, if any.
+func TestInterfaceKeepsTheSourceAddress(t *testing.T) {
+	l := newTwoLANs(t)
+	eachFamily(t, func(t *testing.T, f family) {
+		receiver := listenIn(t, l.far[1], f.network, ":0")
+		membership(t, receiver.JoinGroup(f.group, l.farEnd[1]))
+		for _, local := range []netip.Addr{f.near, {}} {
+			address := ":0"
+			if local.IsValid() {
+				address = netip.AddrPortFrom(local, 0).String() // that of the first LAN
+			}
+			sender := listenIn(t, l.near, f.network, address)
+			d := datagram.To(at(f.group, receiver), []byte("through the second"))
+			d.Meta.IfIndex = l.nearEnd[1].Index
+			push(t, sender, d)
+			if got := pull(t, receiver).Addr.Addr(); (got == f.near) != local.IsValid() {
+				t.Errorf("bound to %q: received from %v", address, got)
+			}
+		}
+	})
+}
+
+// A group with a zone is listened to as any other: on the wildcard address, with all that a wildcard handle has.
+func TestListenOnGroupWithZone(t *testing.T) {
+	l := newLAN(t)
+	c := listenIn(t, l.near, "udp", "[ff02::7%"+l.nearEnd.Name+"]:0", datagram.WithTTL(7))
+	if !c.Capabilities().Local.Active {
+		t.Error("received datagrams do not tell where they were sent to")
+	}
+	raw, err := c.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e := raw.Control(func(fd uintptr) {
+		if ttl, err := unix.GetsockoptInt(int(fd), unix.SOL_IP, unix.IP_TTL); ttl != 7 || err != nil {
+			t.Errorf("TTL for IPv4 is %d, %v", ttl, err)
+		}
+	}); e != nil {
+		t.Fatal(e)
 	}
 }

@@ -126,3 +126,31 @@ func TestWithNetworkErrors(t *testing.T) {
 		}
 	}
 }
+
+// What only sends meet is told too, though the handle receives nothing or does not receive at all.
+func TestNetworkErrorsOfSends(t *testing.T) {
+	for _, receiving := range []bool{true, false} {
+		reports := make(chan error, 1000)
+		c := loopback(t, datagram.WithNetworkErrors(), datagram.WithErrorHandler(func(err error) { reports <- err }))
+		peer, gone := unboundSocket(t), unboundSocket(t)
+		dead := addrOf(gone)
+		gone.Close()
+		if receiving {
+			c.Recv()
+		}
+		const rounds = 20
+		for range rounds {
+			for _, to := range []netip.AddrPort{dead, addrOf(peer)} {
+				if _, err := c.TrySend(datagram.To(to, []byte("tried"))); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		for range rounds {
+			await(t, "a report", reports)
+		}
+		if n := c.Stats().ReceiveErrors; n != rounds {
+			t.Errorf("%d receive errors, want %d", n, rounds)
+		}
+	}
+}

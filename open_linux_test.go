@@ -119,6 +119,19 @@ func TestOpenUDPUnbound(t *testing.T) {
 	push(t, c, datagram.To(at(families[0].far, peer), []byte("question")))
 	push(t, peer, wantNext(t, peer, "question").Reply([]byte("answer")))
 	wantNext(t, c, "answer")
+
+	// So does receiving, in either way.
+	for name, receive := range map[string]func(*datagram.Conn){
+		"Recv":  func(c *datagram.Conn) { c.Recv() },
+		"Serve": func(c *datagram.Conn) { go c.Serve(within(t), func(datagram.Datagram) {}) },
+	} {
+		c := openFile(t, newSocket(t, l.near, unix.AF_INET6, unix.SOCK_DGRAM, 0))
+		receive(c)
+		netns.Await(t, name, func() bool { return c.LocalAddr().Port() != 0 && c.Active() })
+		if local := c.LocalAddr(); !local.Addr().IsUnspecified() {
+			t.Errorf("%s: bound to %v", name, local)
+		}
+	}
 }
 
 func TestOpenUDPConnected(t *testing.T) {

@@ -1,6 +1,7 @@
 package datagram
 
 import (
+	"math"
 	"net"
 	"os"
 	"syscall"
@@ -115,8 +116,8 @@ func checkSetting(option socket.Option, value int) error {
 	switch option {
 	case socket.TTL, socket.MulticastTTL:
 		ok = 1 <= value && value <= 255
-	case socket.ReadBuffer, socket.WriteBuffer:
-		ok = 0 <= value && value <= 1<<31-1
+	case socket.ReadBuffer, socket.WriteBuffer, socket.MulticastInterface:
+		ok = 0 <= value && value <= math.MaxInt32
 	}
 	if !ok {
 		return &socket.SettingError{Option: option, Err: syscall.EINVAL}
@@ -324,7 +325,7 @@ func WithMaxAge(d time.Duration) Option {
 // WithErrorHandler sets a function that is told of what no call can return:
 // errors after which receiving goes on, and datagrams whose sending failed and
 // that came without a completion function. It is called from the goroutines of the
-// handle, from two at once when both directions fail. It should return soon,
+// handle, from several at once when both directions fail. It should return soon,
 // since what it is called from waits meanwhile. It may call every method of the
 // handle.
 func WithErrorHandler(handle func(error)) Option {

@@ -218,6 +218,17 @@ func (r *receiver) isStale(d *Datagram) bool {
 	return limit > 0 && !d.Meta.Time.IsZero() && time.Since(d.Meta.Time) > limit
 }
 
+// staleness returns a channel that says when a datagram has waited for too long, if it ever will, and
+// what to call after.
+func (r *receiver) staleness(d *Datagram) (<-chan time.Time, func()) {
+	limit := r.conn.config.maxAge
+	if limit == 0 || d.Meta.Time.IsZero() {
+		return nil, func() {}
+	}
+	timer := time.NewTimer(limit + 1 - time.Since(d.Meta.Time))
+	return timer.C, func() { timer.Stop() }
+}
+
 // isStranger says whether a datagram was sent by somebody else than the peer, before
 // the handle was connected: since then the system keeps them out. Zones do not count,
 // since interfaces may be renamed.
@@ -241,11 +252,13 @@ func (r *receiver) spill() {
 func (r *receiver) received(err error) {
 	if err == nil {
 		r.intake.begin()
-		r.ledger.receive(&r.intake)
+		r.ledger.receive(&r.intake, r.conn.config.maxDatagram)
+		for range r.intake.batch.ControlErrors {
+			r.tell(socket.ErrControl)
+		}
 		return
 	}
 	if list := socket.NetworkErrors(nil); errors.As(err, &list) {
-		r.ledger.errors += uint64(len(list))
 		r.outside(func() { r.conn.tellNetworkErrors(list) })
 		return
 	}
@@ -255,12 +268,25 @@ func (r *receiver) received(err error) {
 	case isTerminal(err):
 		r.end(stopped, r.conn.opError("read", nil, err))
 	default:
-		r.ledger.errors++
 		r.intake.failures++
-		if handle := r.conn.config.errorHandler; handle != nil {
-			r.outside(func() { handle(r.conn.opError("read", nil, err)) })
-		}
+		r.tell(err)
 		r.pause()
+	}
+}
+
+// countErrors counts errors after which receiving goes on, of which the error handler is told.
+func (r *receiver) countErrors(n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ledger.errors += uint64(n)
+}
+
+// tell counts an error after which receiving goes on, and tells the error handler. mu must be held and is
+// not meanwhile.
+func (r *receiver) tell(err error) {
+	r.ledger.errors++
+	if handle := r.conn.config.errorHandler; handle != nil {
+		r.outside(func() { handle(r.conn.opError("read", nil, err)) })
 	}
 }
 

@@ -1,6 +1,7 @@
 package datagram
 
 import (
+	"context"
 	"net"
 	"net/netip"
 	"syscall"
@@ -53,7 +54,7 @@ func (c *Conn) Err() error {
 
 // start begins or resumes receiving into a channel.
 func (r *receiver) start() <-chan Datagram {
-	s, err := r.conn.ensure(true)
+	s, err := r.conn.ensureBound(context.Background(), true)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
@@ -112,7 +113,7 @@ func (r *receiver) push(d *Datagram) {
 	for {
 		select {
 		case r.ch <- *d:
-			r.ledger.push(d)
+			r.ledger.push(d, len(r.ch))
 			return
 		default:
 		}
@@ -124,7 +125,7 @@ func (r *receiver) push(d *Datagram) {
 		case DropOldest:
 			select {
 			case oldest := <-r.ch:
-				r.ledger.pushed--
+				r.ledger.takeBack(&oldest, len(r.ch))
 				r.ledger.policyDrops++
 				oldest.Release()
 			default: // the reader was faster
@@ -136,7 +137,7 @@ func (r *receiver) push(d *Datagram) {
 	}
 }
 
-// hand waits until the reader makes room for d, or somebody else needs the
+// hand waits until the reader makes room for d, d is too old, or somebody else needs the
 // receiver; then d stays pending. mu must be held and is not while waiting.
 func (r *receiver) hand(d *Datagram) {
 	r.intake.batch.Trim() // a slow reader holds no more than what is there to read
@@ -150,16 +151,19 @@ func (r *receiver) hand(d *Datagram) {
 	r.handing = true
 	ch := r.ch
 	r.mu.Unlock()
+	stale, stop := r.staleness(d)
 	select {
 	case ch <- *d:
 		pushed = true
+	case <-stale:
 	case <-r.kick:
 	}
+	stop()
 	r.mu.Lock()
 	r.handing = false
 	r.changed.Broadcast()
 	if pushed {
-		r.ledger.push(d)
+		r.ledger.push(d, len(r.ch))
 	} else {
 		r.putBack(d)
 	}
@@ -173,10 +177,9 @@ func (r *receiver) reclaim() {
 	}
 	var left []Datagram
 	for d := range r.ch {
-		d.counted = true
+		r.ledger.takeBack(&d, len(r.ch))
 		left = append(left, d)
 	}
-	r.ledger.pushed -= uint64(len(left))
 	r.pending = append(left, r.pending...)
 }
 
@@ -186,7 +189,7 @@ func (r *receiver) refill() {
 	var d Datagram
 	for len(r.ch) < cap(r.ch) && r.nextFrom(nil, &d) {
 		r.ch <- d
-		r.ledger.push(&d)
+		r.ledger.push(&d, len(r.ch))
 	}
 }
 
@@ -203,7 +206,7 @@ func (r *receiver) dropStrangers(peer netip.AddrPort) {
 	for empty := false; !empty; {
 		select {
 		case d := <-r.ch:
-			r.ledger.pushed--
+			r.ledger.takeBack(&d, len(r.ch))
 			if isStranger(&d, peer) {
 				r.ledger.policyDrops++
 				d.Release()
@@ -217,6 +220,6 @@ func (r *receiver) dropStrangers(peer netip.AddrPort) {
 	}
 	for _, d := range keep {
 		r.ch <- d
-		r.ledger.pushed++
+		r.ledger.push(&d, len(r.ch))
 	}
 }

@@ -41,7 +41,7 @@ func (c *Conn) SendFunc(ctx context.Context, d Datagram, done func(error)) error
 // No piece at all is EINVAL; empty ones make an empty datagram.
 func (c *Conn) SendBuffers(ctx context.Context, d Datagram, bufs [][]byte, done func(error)) error {
 	if d.Payload == nil && len(bufs) == 0 && (ctx == nil || ctx.Err() == nil) {
-		return c.sendError(&d, syscall.EINVAL)
+		return c.sendError(&d, c.argumentError())
 	}
 	return c.queueSend(ctx, &d, bufs, done)
 }
@@ -54,7 +54,7 @@ func (c *Conn) TryQueue(d Datagram) error {
 
 func (c *Conn) queueSend(ctx context.Context, d *Datagram, bufs [][]byte, done func(error)) error {
 	if ctx == nil {
-		return c.sendError(d, syscall.EINVAL)
+		return c.sendError(d, c.argumentError())
 	}
 	if err := ctx.Err(); err != nil {
 		return err
@@ -63,7 +63,7 @@ func (c *Conn) queueSend(ctx context.Context, d *Datagram, bufs [][]byte, done f
 }
 
 func (c *Conn) enqueue(ctx context.Context, d *Datagram, bufs [][]byte, done func(error)) error {
-	_, err := c.destination(d)
+	_, err := c.destination(ctx, d)
 	if err == nil {
 		err = c.send.Enqueue(ctx, d.outgoing(d.Payload), d.control(), bufs, done)
 	}
@@ -73,11 +73,15 @@ func (c *Conn) enqueue(ctx context.Context, d *Datagram, bufs [][]byte, done fun
 	return c.sendError(d, err)
 }
 
-// destination checks where d is to go, gives it the connected peer for that if
-// there is one, and returns the socket to send on.
-func (c *Conn) destination(d *Datagram) (*openSocket, error) {
+// destination checks where d is to go and how, gives it the connected peer for that if
+// there is one, and returns the socket to send on. If another goroutine is about to make it
+// destination waits, until ctx ends.
+func (c *Conn) destination(ctx context.Context, d *Datagram) (*openSocket, error) {
 	if c.closed.Load() {
 		return nil, net.ErrClosed
+	}
+	if !d.Meta.canSend() {
+		return nil, syscall.EINVAL
 	}
 	named := d.Addr.Addr().IsValid() || d.name != nil
 	if peer := c.peer.Load(); peer != nil {
@@ -93,7 +97,10 @@ func (c *Conn) destination(d *Datagram) (*openSocket, error) {
 		if !named {
 			return nil, syscall.EDESTADDRREQ
 		}
-		return c.ensure(d.Addr.Addr().Is4() || d.name != nil)
+		if ctx == send.NeverWait {
+			ctx = context.Background() // it does not take long: names were looked up before
+		}
+		return c.ensure(ctx, d.Addr.Addr().Is4() || d.name != nil)
 	}
 	if !named && s.info.UDP && !d.Addr.IsValid() {
 		return nil, syscall.EDESTADDRREQ
@@ -113,11 +120,8 @@ func (c *Conn) sendError(d *Datagram, err error) error {
 // call, or until ctx ends. It may be called from inside completion functions,
 // which it does not wait for.
 func (c *Conn) Flush(ctx context.Context) error {
-	if ctx == nil {
-		return c.opError("flush", nil, syscall.EINVAL)
-	}
-	if c.closed.Load() {
-		return c.opError("flush", nil, net.ErrClosed)
+	if ctx == nil || c.closed.Load() {
+		return c.opError("flush", nil, c.argumentError())
 	}
 	return c.opError("flush", nil, c.send.Flush(ctx, false))
 }
@@ -147,7 +151,7 @@ func (c *Conn) initQueue() {
 		Failed: c.config.errorHandler,
 	}
 	if c.config.networkErrors {
-		config.NetworkErrors = c.tellNetworkErrors
+		config.Look = c.lookForNetworkErrors
 	}
 	c.send.Init(config)
 }

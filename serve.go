@@ -20,16 +20,13 @@ import (
 // handle is receiving, in either way, is EALREADY. A handler that calls
 // Serve waits for itself.
 func (c *Conn) Serve(ctx context.Context, handle func(Datagram)) error {
-	if ctx == nil || handle == nil {
-		return c.opError("read", nil, syscall.EINVAL)
-	}
-	if c.closed.Load() {
-		return c.opError("read", nil, net.ErrClosed)
+	if ctx == nil || handle == nil || c.closed.Load() {
+		return c.opError("read", nil, c.argumentError())
 	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	s, err := c.ensure(true)
+	s, err := c.ensureBound(ctx, true)
 	if err != nil {
 		return err
 	}
@@ -69,7 +66,11 @@ func (r *receiver) serve(ctx context.Context, s *openSocket, handle func(Datagra
 		}
 	}()
 
-	r.serveSession(s, session, handle)
+	r.serveSession(ctx, s, session, handle)
+	if r.session == session && ctx.Err() != nil { // noticed before cancel's function was called
+		cancelled = true
+		r.end(stopped, nil)
+	}
 	switch {
 	case r.conn.closed.Load():
 		return r.conn.opError("read", nil, net.ErrClosed)
@@ -83,7 +84,7 @@ func (r *receiver) serve(ctx context.Context, s *openSocket, handle func(Datagra
 
 // serveSession receives and handles until the session is over, which it may be before the
 // handler of an earlier one has returned. mu must be held.
-func (r *receiver) serveSession(s *openSocket, session uint64, handle func(Datagram)) {
+func (r *receiver) serveSession(ctx context.Context, s *openSocket, session uint64, handle func(Datagram)) {
 	for r.busy && r.session == session {
 		r.changed.Wait()
 	}
@@ -94,7 +95,7 @@ func (r *receiver) serveSession(s *openSocket, session uint64, handle func(Datag
 	defer r.disown()
 	r.reclaim()
 	// Sending at the end of a batch lets go of mu: the session may be over since.
-	for r.serveBatch(session, handle) && r.session == session {
+	for r.serveBatch(ctx, session, handle) && r.session == session {
 		r.receive(s)
 	}
 }
@@ -102,7 +103,7 @@ func (r *receiver) serveSession(s *openSocket, session uint64, handle func(Datag
 // serveBatch handles what was received together, and reports whether the
 // session goes on. What the handler sends meanwhile is sent at the end, on this
 // goroutine. mu must be held and is not while the handler runs.
-func (r *receiver) serveBatch(session uint64, handle func(Datagram)) bool {
+func (r *receiver) serveBatch(ctx context.Context, session uint64, handle func(Datagram)) bool {
 	send := &r.conn.send
 	held := false
 	defer func() {
@@ -110,7 +111,7 @@ func (r *receiver) serveBatch(session uint64, handle func(Datagram)) bool {
 			r.outside(send.Unhold)
 		}
 	}()
-	for r.session == session {
+	for r.session == session && ctx.Err() == nil {
 		var d Datagram
 		if !r.next(&d) {
 			return true

@@ -72,3 +72,26 @@ func TestContextOfAnEndedSession(t *testing.T) {
 		expectError(t, "Serve", <-result, nil)
 	})
 }
+
+// When its context ends Serve calls the handler no more, and what it had taken comes next.
+func TestServeEndsWithItsContext(t *testing.T) {
+	inBubble(t, func(t *testing.T, server, client *datagram.Conn) {
+		const count = 10
+		for range count {
+			mustSend(t, client, datagram.To(server.LocalAddr(), nil))
+		}
+		synctest.Wait()
+		ctx, cancel := context.WithCancel(background)
+		calls := 0
+		err := server.Serve(ctx, func(datagram.Datagram) {
+			calls++
+			cancel()
+		})
+		if err != context.Canceled || calls != 1 {
+			t.Errorf("%v after %d calls, want %v after 1", err, calls, context.Canceled)
+		}
+		for range count - 1 {
+			<-server.Recv()
+		}
+	})
+}

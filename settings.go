@@ -9,20 +9,20 @@ import (
 
 // set applies a setting to the socket, or remembers it until there is one.
 func (c *Conn) set(option socket.Option, value int) error {
-	if err := checkSetting(option, value); err != nil {
-		return c.opError("set", nil, err)
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s, err := c.existing()
+	if invalid := checkSetting(option, value); invalid != nil && err != net.ErrClosed {
+		return c.opError("set", nil, invalid)
+	}
 	switch err {
 	case nil:
 		if err := s.SetOption(option, value); err != nil {
-			return c.settingError(option.String(), err)
+			return c.settingError("set", option.String(), err)
 		}
 	case syscall.EBADF: // no socket yet
 	default:
-		return c.settingError(option.String(), err)
+		return c.settingError("set", option.String(), err)
 	}
 	c.config.settings.remember(option, value)
 	return nil
@@ -37,10 +37,10 @@ func (c *Conn) get(option socket.Option) (int, error) {
 		return c.config.settings.value[option], nil
 	}
 	if err != nil {
-		return 0, c.settingError(option.String(), err)
+		return 0, c.settingError("get", option.String(), err)
 	}
 	value, err := s.Option(option)
-	return value, c.settingError(option.String(), err)
+	return value, c.settingError("get", option.String(), err)
 }
 
 // SetBroadcast says whether the handle may send to broadcast addresses, which
@@ -60,7 +60,7 @@ func (c *Conn) TTL() (int, error) { return c.get(socket.TTL) }
 // SetReadBuffer sets the size of the system's receive buffer in bytes.
 // The system rounds and caps it without an error, Linux at net.core.rmem_max unless the
 // program has CAP_NET_ADMIN: see [Conn.ReadBuffer], and [Conn.Capabilities] for the reason.
-// A negative size is EINVAL. It is uv_recv_buffer_size.
+// A size that is negative or does not fit 32 bits is EINVAL. It is uv_recv_buffer_size.
 func (c *Conn) SetReadBuffer(bytes int) error { return c.set(socket.ReadBuffer, bytes) }
 
 // ReadBuffer returns the size of the system's receive buffer as the system
@@ -76,10 +76,13 @@ func (c *Conn) SetWriteBuffer(bytes int) error { return c.set(socket.WriteBuffer
 // rules as ReadBuffer.
 func (c *Conn) WriteBuffer() (int, error) { return c.get(socket.WriteBuffer) }
 
-// interfaceIndex returns the index of an interface, 0 for nil.
+// interfaceIndex returns the index of an interface, 0 for nil, and -1 if it has none.
 func interfaceIndex(ifi *net.Interface) int {
-	if ifi == nil {
+	switch {
+	case ifi == nil:
 		return 0
+	case ifi.Index == 0:
+		return -1
 	}
 	return ifi.Index
 }

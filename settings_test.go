@@ -80,7 +80,7 @@ func TestSettingsBeforeTheSocket(t *testing.T) {
 		t.Run(s.name, func(t *testing.T) {
 			c := lazyConn(t)
 			_, err := s.get(c)
-			checkOpError(t, err, opShape{op: "set", network: "udp", is: syscall.EBADF, text: s.name})
+			checkOpError(t, err, opShape{op: "get", network: "udp", is: syscall.EBADF, text: s.name})
 			for _, v := range s.valid {
 				if err := s.set(c, v); err != nil {
 					t.Fatal(err)

@@ -3,6 +3,7 @@ package datagram
 import (
 	"context"
 	"net"
+	"net/netip"
 	"slices"
 	"syscall"
 
@@ -20,6 +21,9 @@ func (c *Conn) bindOpen(ctx context.Context, s *openSocket, network, address str
 	if s.info.Family == socket.Other || s.Info().Local.Port() != 0 {
 		return c.opError("listen", nil, syscall.EINVAL)
 	}
+	if address == "" {
+		address = ":0" // as for net.ListenPacket
+	}
 	addr, err := resolve(ctx, network, address)
 	if err != nil {
 		return c.opError("listen", nil, err)
@@ -29,18 +33,31 @@ func (c *Conn) bindOpen(ctx context.Context, s *openSocket, network, address str
 
 // ensure makes a socket of a family if there is none yet. The first use of a
 // handle calls it.
-func (c *Conn) ensure(v4 bool) (*openSocket, error) {
-	s, _, err := c.ensureWith(v4, nil)
+func (c *Conn) ensure(ctx context.Context, v4 bool) (*openSocket, error) {
+	s, _, err := c.ensureWith(ctx, v4, nil)
 	return s, err
+}
+
+// ensureBound is ensure for a use to which a socket that Open got unbound is of no use.
+func (c *Conn) ensureBound(ctx context.Context, v4 bool) (*openSocket, error) {
+	s, err := c.ensure(ctx, v4)
+	if err != nil || !s.info.UDP || s.info.Local.Port() != 0 || s.Info().Local.Port() != 0 {
+		return s, err
+	}
+	wildcard := netip.IPv6Unspecified()
+	if s.info.Family == socket.IPv4 {
+		wildcard = netip.IPv4Unspecified()
+	}
+	return s, c.opError("listen", nil, s.Bind(netip.AddrPortFrom(wildcard, 0)))
 }
 
 // ensureWith is ensure for a use that may fail: prepare, if not nil, is called with a
 // socket that was made, which does not become the handle's when it fails.
-func (c *Conn) ensureWith(v4 bool, prepare func(socket.Socket) error) (s *openSocket, made bool, err error) {
+func (c *Conn) ensureWith(ctx context.Context, v4 bool, prepare func(socket.Socket) error) (s *openSocket, made bool, err error) {
 	if s := c.socket(); s != nil {
 		return s, false, nil
 	}
-	if err := c.acquire(context.Background()); err != nil {
+	if err := c.acquire(ctx); err != nil {
 		return nil, false, c.opError("listen", nil, err)
 	}
 	defer c.opening.Release(1)
@@ -51,7 +68,7 @@ func (c *Conn) ensureWith(v4 bool, prepare func(socket.Socket) error) (s *openSo
 	if v4 {
 		network, wildcard = "udp4", "0.0.0.0:0"
 	}
-	if err := c.makeSocket(context.Background(), network, wildcard, prepare); err != nil {
+	if err := c.makeSocket(ctx, network, wildcard, prepare); err != nil {
 		return nil, false, err
 	}
 	return c.socket(), true, nil
@@ -62,11 +79,22 @@ func (c *Conn) acquire(ctx context.Context) error {
 	if c.closed.Load() {
 		return net.ErrClosed
 	}
-	return c.opening.Acquire(ctx, 1)
+	if err := c.opening.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	if c.closed.Load() { // meanwhile
+		c.opening.Release(1)
+		return net.ErrClosed
+	}
+	return nil
 }
 
 // makeSocket makes, binds and prepares the socket. opening must be held.
 func (c *Conn) makeSocket(ctx context.Context, network, address string, prepare func(socket.Socket) error) error {
+	if !c.enter() { // Done waits for the program's control function
+		return c.opError("listen", nil, net.ErrClosed)
+	}
+	defer c.leave()
 	config := c.socketConfig()
 	s, err := c.config.network.Listen(ctx, network, address, config)
 	if err != nil {
@@ -98,7 +126,7 @@ func (c *Conn) adopt(s socket.Socket, applied []socket.Setting) error {
 		}
 		if err := s.SetOption(setting.Option, setting.Value); err != nil {
 			s.Close()
-			return c.settingError(setting.Option.String(), err)
+			return c.settingError("set", setting.Option.String(), err)
 		}
 	}
 	if c.unsegmented {

@@ -2,9 +2,11 @@ package datagram_test
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"example.com/datagram"
+	"example.com/datagram/datagramtest"
 )
 
 // timeStamps waits until the system stamps datagrams when they arrive, and has it go on so
@@ -62,4 +64,32 @@ func TestMaxAge(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What becomes too old while it waits for room in the channel does not go into it.
+func TestMaxAgeWhileTheChannelIsFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := datagramtest.NewNetwork(1, datagramtest.Link{})
+		defer network.Close()
+		c, err := network.Listen(background, "udp4", "127.0.0.1:0",
+			datagram.WithMaxAge(time.Second), datagram.WithRecvQueue(2, datagram.Block))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		ch := c.Recv()
+		for range 6 {
+			mustSend(t, c, datagram.To(c.LocalAddr(), []byte("old")))
+		}
+		time.Sleep(3 * time.Second)
+		mustSend(t, c, datagram.To(c.LocalAddr(), []byte("fresh")))
+		for _, want := range []string{"old", "old", "fresh"} { // two were in the channel
+			if d := <-ch; string(d.Payload) != want {
+				t.Errorf("received %q, want %q", d.Payload, want)
+			}
+		}
+		if n := c.Stats().StaleDrops; n != 4 {
+			t.Errorf("StaleDrops is %d, want 4", n)
+		}
+	})
 }

@@ -23,11 +23,11 @@ type Stats struct {
 	// ended by Close.
 	SendErrors uint64
 
-	// Received and ReceivedBytes count datagrams and payload bytes taken from the system.
+	// Received and ReceivedBytes count datagrams and payload bytes taken from the system,
+	// without what [WithMaxDatagramSize] cuts off.
 	Received, ReceivedBytes uint64
 	// Delivered counts datagrams given to the reader or handler. What lies
-	// in the channel is Held. Truncated counts those put into the channel, or given to the
-	// handler, that were Partial.
+	// in the channel is Held. Truncated counts those of them that were Partial.
 	Delivered, Truncated uint64
 	// Held is how many were received and neither delivered nor dropped yet.
 	Held uint64
@@ -95,9 +95,14 @@ func (c *Conn) Stats() Stats {
 // receiveLedger counts what a receiver did. It is guarded by the receiver's mu.
 type receiveLedger struct {
 	received, bytes uint64
-	// pushed went into the channel and was not taken back out of it; served went
-	// to a handler.
-	pushed, served, truncated           uint64
+	// pushed is what ever went into a channel, takenBack what the receiver took out of it again,
+	// served what went to a handler.
+	pushed, takenBack, served uint64
+	// truncated counts those that were delivered. partial has the others that may still lie
+	// in the channel, by what pushed was before them.
+	truncated uint64
+	partial   []uint64
+
 	policyDrops, staleDrops, closeDrops uint64
 	errors                              uint64
 
@@ -106,26 +111,41 @@ type receiveLedger struct {
 	lastDrops   uint32
 }
 
-func (l *receiveLedger) receive(in *intake) {
-	l.received += uint64(in.remaining())
-	for i := range in.batch.Messages {
-		l.bytes += uint64(len(in.batch.Messages[i].Payload))
-	}
-	l.errors += uint64(in.batch.ControlErrors)
+func (l *receiveLedger) receive(in *intake, limit int) {
+	datagrams, bytes := in.size(limit)
+	l.received += uint64(datagrams)
+	l.bytes += uint64(bytes)
 }
 
-func (l *receiveLedger) push(d *Datagram) {
+// push takes note of a datagram that went into the channel, which now holds n.
+func (l *receiveLedger) push(d *Datagram, n int) {
+	if d.Partial {
+		l.settlePartial(n)
+		l.partial = append(l.partial, l.pushed)
+	}
 	l.pushed++
-	l.count(d)
+}
+
+// takeBack takes note of a datagram that the receiver took out of the channel, which now holds n.
+func (l *receiveLedger) takeBack(d *Datagram, n int) {
+	l.takenBack++
+	if d.Partial {
+		l.settlePartial(n)
+		l.truncated-- // which settlePartial counted as delivered
+	}
+}
+
+// settlePartial counts which of partial are not among the n in the channel any more.
+func (l *receiveLedger) settlePartial(n int) {
+	for len(l.partial) > 0 && l.partial[0]+uint64(n) < l.pushed {
+		l.partial = l.partial[1:]
+		l.truncated++
+	}
 }
 
 func (l *receiveLedger) serve(d *Datagram) {
 	l.served++
-	l.count(d)
-}
-
-func (l *receiveLedger) count(d *Datagram) {
-	if d.Partial && !d.counted {
+	if d.Partial {
 		l.truncated++
 	}
 }
@@ -147,7 +167,9 @@ func (r *receiver) stats(s *Stats) {
 	}
 	l := &r.ledger
 	s.Received, s.ReceivedBytes = l.received, l.bytes
-	s.Delivered = l.pushed + l.served - uint64(len(r.ch))
+	waiting := len(r.ch)
+	s.Delivered = l.pushed - l.takenBack + l.served - uint64(waiting)
+	l.settlePartial(waiting)
 	s.Truncated = l.truncated
 	s.PolicyDrops, s.StaleDrops, s.CloseDrops = l.policyDrops, l.staleDrops, l.closeDrops
 	s.Held = l.received - s.Delivered - l.policyDrops - l.staleDrops - l.closeDrops

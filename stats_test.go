@@ -182,3 +182,46 @@ func TestCountersOfWhatIsResumed(t *testing.T) {
 		t.Errorf("%+v, want 3 Received, Delivered and Truncated", stats)
 	}
 }
+
+// Truncated counts those that were delivered: not what waits in the channel, and not what was taken out of it.
+func TestTruncatedWereDelivered(t *testing.T) {
+	for _, policy := range []datagram.Overflow{datagram.Block, datagram.DropOldest} {
+		c := loopback(t, datagram.WithRecvQueue(2, policy), datagram.WithMaxDatagramSize(1))
+		s := plainSocket(t, c)
+		ch := c.Recv()
+		const count = 6
+		for range count {
+			if _, err := s.Write([]byte("long")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		eventually(t, "a full channel", func() bool {
+			stats := c.Stats()
+			return len(ch) == 2 && (policy == datagram.Block || stats.Received == count)
+		})
+		want := func(when string, n uint64) {
+			t.Helper()
+			if stats := c.Stats(); stats.Truncated != n || stats.Delivered != n {
+				t.Errorf("policy %v, %s: Truncated %d, Delivered %d, want %d", policy, when, stats.Truncated, stats.Delivered, n)
+			}
+		}
+		want("before the first", 0)
+		<-ch
+		want("after the first", 1)
+		c.StopRecv()
+		want("stopped", 1)
+		ch = c.Recv()
+		want("resumed", 1)
+		<-ch
+		want("after the second", 2)
+		if policy == datagram.Block {
+			for range count - 2 {
+				<-ch
+			}
+			want("after the last", count)
+		}
+		if stats := c.Stats(); stats.ReceivedBytes != count {
+			t.Errorf("%d bytes of %d datagrams cut to one", stats.ReceivedBytes, count)
+		}
+	}
+}

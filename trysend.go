@@ -24,13 +24,13 @@ func (c *Conn) TrySend(d Datagram) (int, error) {
 // No piece at all is EINVAL; empty ones make an empty datagram.
 func (c *Conn) TrySendBuffers(d Datagram, bufs [][]byte) (int, error) {
 	if d.Payload == nil && len(bufs) == 0 {
-		return 0, c.sendError(&d, syscall.EINVAL)
+		return 0, c.sendError(&d, c.argumentError())
 	}
 	return c.trySend(&d, bufs)
 }
 
 func (c *Conn) trySend(d *Datagram, bufs [][]byte) (int, error) {
-	s, err := c.destination(d)
+	s, err := c.destination(send.NeverWait, d)
 	if err != nil {
 		return 0, c.sendError(d, err)
 	}
@@ -61,7 +61,7 @@ func (c *Conn) TrySendBatch(ds []Datagram) (int, error) {
 		var refused error
 		for i := sent; i < len(ds) && len(a.datagrams) < cap(a.datagrams) && refused == nil; i++ {
 			d := ds[i]
-			if _, refused = c.destination(&d); refused == nil {
+			if _, refused = c.destination(send.NeverWait, &d); refused == nil {
 				a.add(&d, d.Payload)
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -168,5 +169,27 @@ func TestShutdownOfAStuckQueue(t *testing.T) {
 	awaitClosed(t, c.Done(), "the handle")
 	if s := c.Stats(); s.Queued != 0 || s.SendErrors != 1 {
 		t.Errorf("%d are queued, %d failed", s.Queued, s.SendErrors)
+	}
+}
+
+// What comes with a datagram and finds no room is told, and the datagram arrives.
+func TestControlWithoutRoom(t *testing.T) {
+	told := make(chan error, 10)
+	ours, theirs := socketPair(t)
+	c := openedConn(t, ours, datagram.WithErrorHandler(func(err error) { told <- err }))
+	raw, err := theirs.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e := raw.Control(func(fd uintptr) {
+		many := slices.Repeat([]int{int(fd)}, 200)
+		err = unix.Sendmsg(int(fd), []byte("x"), unix.UnixRights(many...), nil, 0)
+	}); e != nil || err != nil {
+		t.Fatal(e, err)
+	}
+	awaitPayload(t, c, "x")
+	checkOpError(t, awaitValue(t, told, "an error"), opShape{op: "read", network: "unixgram"})
+	if n := c.Stats().ReceiveErrors; n != 1 {
+		t.Errorf("%d receive errors, want 1", n)
 	}
 }

@@ -118,7 +118,7 @@ every other datagram is sent and received once, every completion function is cal
 working until it is closed, and nothing of it runs then.
 
 The errors are those that socket(2), bind(2), connect(2), sendmsg(2), sendmmsg(2), recvmsg(2), setsockopt(2), udp(7) and ip(7) list.
-ENOTSUP is EOPNOTSUPP too. EIO, EINVAL and EMSGSIZE of a message that the system was to cut into datagrams are not seen either: they are
+ENOTSUP is EOPNOTSUPP too. EIO, EINVAL, EMSGSIZE and EPERM of a message that the system was to cut into datagrams are not seen either: they are
 sent again one by one.
 
 | Call | Error | Outcome |

@@ -20,8 +20,8 @@ func (q *Queue) startWorker() {
 func (q *Queue) runWorker() {
 	defer q.config.Leave()
 	q.drain(true)
-	if tell := q.config.NetworkErrors; tell != nil {
-		tell(q.sock.NetworkErrors())
+	if q.config.Look != nil {
+		q.config.Look()
 	}
 	q.mu.Lock()
 	mine := !q.reporting && !q.answered.Empty()
@@ -140,9 +140,14 @@ func (q *Queue) handOver(b *queue.Block, wait bool) bool {
 // hand hands datagrams to the socket, and counts where there is no place for one: what stands
 // between handle and system may say so too.
 func (q *Queue) hand(ds []socket.Outgoing, wait bool) (int, error) {
+	counters := q.sock.Counters()
+	met := counters.NetworkErrors.Load()
 	n, err := q.sock.Send(ds, wait)
 	if errors.Is(err, syscall.ENOBUFS) {
-		q.sock.Counters().NoBuffers.Add(1)
+		counters.NoBuffers.Add(1)
+	}
+	if q.config.Look != nil && counters.NetworkErrors.Load() != met {
+		q.config.Look() // nobody who receives may notice what the send has met
 	}
 	return n, err
 }

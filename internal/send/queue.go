@@ -66,8 +66,8 @@ type Config struct {
 	Describe func(d *socket.Outgoing, err error) error
 	// Failed, if not nil, is told when a datagram without a completion function fails.
 	Failed func(error)
-	// NetworkErrors, if not nil, is told of those that the socket got while it sent.
-	NetworkErrors func(socket.NetworkErrors)
+	// Look, if not nil, is called when the socket may have network errors to tell of. It must not wait.
+	Look func()
 }
 
 // state is how far the end of a queue has come.

@@ -256,17 +256,21 @@ func TestTryCounts(t *testing.T) {
 	}
 }
 
-// The worker looks for network errors when it has sent.
-func TestNetworkErrors(t *testing.T) {
+// Who looks for network errors does so after the worker has sent, and whenever a send has met some.
+func TestLook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		told := 0
-		q, f := newQueue(t, Config{NetworkErrors: func(list socket.NetworkErrors) { told += len(list) }})
-		f.send, f.networkErrors = taking, make(socket.NetworkErrors, 2)
-		if err := <-enqueue(t, q); err != nil {
-			t.Error(err)
+		looks := 0
+		q, f := newQueue(t, Config{Look: func() { looks++ }})
+		f.send = taking
+		if err := <-enqueue(t, q); err != nil || looks != 1 {
+			t.Errorf("%v, %d looks", err, looks)
 		}
-		if told != 2 {
-			t.Errorf("told of %d", told)
+		f.send = func(ds []socket.Outgoing, _ bool) (int, error) {
+			f.counters.NetworkErrors.Add(1)
+			return len(ds), nil
+		}
+		if n, err := q.Try(make([]socket.Outgoing, 1)); n != 1 || err != nil || looks != 2 {
+			t.Errorf("%d, %v, %d looks", n, err, looks)
 		}
 	})
 }

@@ -15,14 +15,12 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // fakeSocket is a socket whose Send is the test's.
 type fakeSocket struct {
 	socket.Socket
-	send          func(ds []socket.Outgoing, wait bool) (int, error)
-	counters      socket.Counters
-	networkErrors socket.NetworkErrors
+	send     func(ds []socket.Outgoing, wait bool) (int, error)
+	counters socket.Counters
 }
 
 func (f *fakeSocket) Send(ds []socket.Outgoing, wait bool) (int, error) { return f.send(ds, wait) }
 func (f *fakeSocket) Counters() *socket.Counters                        { return &f.counters }
-func (f *fakeSocket) NetworkErrors() socket.NetworkErrors               { return f.networkErrors }
 func (f *fakeSocket) Features() socket.Features                         { return socket.Features{} }
 func (f *fakeSocket) Info() socket.Info                                 { return socket.Info{UDP: true} }
 

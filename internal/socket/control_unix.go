@@ -19,6 +19,15 @@ const controlSize = 256
 // headerSize is CMSG_LEN(0) of cmsg(3).
 var headerSize = unix.CmsgLen(0)
 
+// appendControl appends the control messages that d asks for.
+func (h *handle) appendControl(b []byte, d *Outgoing) ([]byte, error) {
+	c, v4 := *d.Control, h.sendsIPv4(d.Addr)
+	if v4 && interface4 && c.IfIndex != 0 && !c.Local.IsValid() {
+		c.Local = h.source // which packet information that names none would override
+	}
+	return appendControl(b, &c, v4, &h.zones)
+}
+
 // appendControl appends the control messages that make the kernel send with c.
 // The destination's family decides: the kernel ignores a control message of
 // another family, or refuses it.

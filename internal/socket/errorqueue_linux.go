@@ -3,7 +3,6 @@ package socket
 import (
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -26,9 +25,8 @@ func (h *handle) reportNetworkErrors() error {
 
 // networkErrors are taken from the kernel by whoever meets one and told by whoever asks.
 type networkErrors struct {
-	mu        sync.Mutex
-	list      NetworkErrors // not told yet
-	collected atomic.Uint64 // ever
+	mu   sync.Mutex
+	list NetworkErrors // not told yet
 }
 
 const (
@@ -60,7 +58,7 @@ func (s *system) collectNetworkErrors() uint64 {
 	r.socket = s
 	_ = s.raw.Control(r.read)
 	r.socket = nil
-	return e.collected.Load()
+	return s.counters.NetworkErrors.Load()
 }
 
 // An errorReader is what reading the error queue works on. They are pooled: a receiver looks
@@ -102,7 +100,7 @@ func (r *errorReader) readQueue(fd uintptr) {
 		if report, ok := parseNetworkError(r.control[:r.header.Controllen], &s.zones); ok {
 			report.Dst, _ = r.name.decode(r.header.Namelen, &s.zones)
 			e.list = append(e.list, report)
-			e.collected.Add(1)
+			s.counters.NetworkErrors.Add(1)
 		}
 	}
 }

@@ -39,6 +39,7 @@ type handle struct {
 	// socket is connected to, and for writing while that changes.
 	connection sync.RWMutex
 	peer       netip.AddrPort
+	source     netip.Addr // that the socket is bound to, or sends from since it was connected; zero for a wildcard
 }
 
 // Kernel is the Network of the system that the program runs on.
@@ -139,7 +140,7 @@ func adopt(h *handle, f file, config Config) (Socket, error) {
 		return nil, err
 	}
 	h.file, h.raw = f, raw
-	h.peer = h.Info().Remote
+	h.settle(h.Info())
 	if isPortable(config) {
 		return newPortable(h), nil
 	}
@@ -168,7 +169,7 @@ func isWildcard(address string) bool {
 	if err != nil { // an empty host
 		return true
 	}
-	return addr.Addr().IsUnspecified()
+	return addr.Addr().WithZone("").IsUnspecified() // package net keeps the zone of a group
 }
 
 // past is a deadline that has always passed.
@@ -215,7 +216,19 @@ func (h *handle) Info() Info {
 
 // Bind binds a socket that was opened unbound.
 func (h *handle) Bind(addr netip.AddrPort) error {
-	return h.control(func(fd uintptr) error { return h.bind(fd, addr) })
+	h.connection.Lock()
+	defer h.connection.Unlock()
+	err := h.control(func(fd uintptr) error { return h.bind(fd, addr) })
+	h.settle(h.Info())
+	return err
+}
+
+// settle remembers what the socket is bound and connected to. connection must be held.
+func (h *handle) settle(info Info) {
+	h.peer, h.source = info.Remote, info.Local.Addr()
+	if h.source.IsUnspecified() {
+		h.source = netip.Addr{}
+	}
 }
 
 // Connect sets the peer, or for the zero AddrPort dissolves the association.
@@ -226,20 +239,14 @@ func (h *handle) Connect(peer netip.AddrPort) error {
 	}
 	h.connection.Lock()
 	defer h.connection.Unlock()
-	return h.control(func(fd uintptr) error {
+	err := h.control(func(fd uintptr) error {
 		if peer.IsValid() {
-			if err := h.connect(fd, peer); err != nil {
-				return err
-			}
-			h.peer = h.peername(fd)
-			return nil
+			return h.connect(fd, peer)
 		}
-		if err := h.disconnect(fd); err != nil {
-			return err
-		}
-		h.peer = netip.AddrPort{}
-		return nil
+		return h.disconnect(fd)
 	})
+	h.settle(h.Info())
+	return err
 }
 
 // sendsIPv4 says whether a datagram travels by IPv4: control messages must be

@@ -65,6 +65,9 @@ func (h *handle) SetOption(option Option, value int) error {
 	case ReuseAddr, ReusePort, Broadcast, ReadBuffer, WriteBuffer, ReceiveTime:
 		return h.setSystemOption(option, value)
 	case IPv6Only:
+		if h.family == Other {
+			return errors.ErrUnsupported
+		}
 		if h.family != IPv6 && h.family != Dual {
 			return syscall.EINVAL
 		}

@@ -165,7 +165,7 @@ func (p *portable) transmit(a *attempt, d *Outgoing) error {
 		return err
 	}
 	if d.Control != nil && (len(d.Payload) > 0 || emptyControl) {
-		if a.oob, err = appendControl(a.control[:0], d.Control, p.sendsIPv4(d.Addr), &p.zones); err != nil {
+		if a.oob, err = p.appendControl(a.control[:0], d); err != nil {
 			return err
 		}
 	}

@@ -70,7 +70,7 @@ func (s *system) Send(ds []Outgoing, wait bool) (int, error) {
 
 func (t *transfer) send(wait bool) (int, error) {
 	s := t.socket
-	reported := s.networkErrors.collected.Load()
+	reported := s.counters.NetworkErrors.Load()
 	err := t.attempt()
 	if err == nil && t.errno == unix.EAGAIN && wait {
 		err = t.waitForRoom()
@@ -234,7 +234,7 @@ func (t *transfer) message(d *Outgoing, run batch.Run) error {
 	}
 	control := t.control[i][:0]
 	if d.Control != nil {
-		if control, err = appendControl(control, d.Control, s.sendsIPv4(d.Addr), &s.zones); err != nil {
+		if control, err = s.appendControl(control, d); err != nil {
 			return err
 		}
 	}

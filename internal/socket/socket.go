@@ -177,6 +177,7 @@ type Counters struct {
 	Retries                 atomic.Uint64 // sends tried again by themselves
 	Fallbacks               atomic.Uint64 // batches that went only without segmentation offload
 	NoBuffers               atomic.Uint64 // Sends that said ENOBUFS, as their caller counts them
+	NetworkErrors           atomic.Uint64 // taken from the kernel
 }
 
 // Control is what travels beside a datagram's payload.
@@ -263,6 +264,9 @@ func (b *Batch) Free() {
 
 // ErrInterrupted is what Receive returns after Interrupt.
 var ErrInterrupted = errors.New("receive interrupted")
+
+// ErrControl says that the system had more to say of a datagram than there was room for.
+var ErrControl = errors.New("control messages truncated")
 
 // A Membership joins or leaves a multicast group.
 type Membership struct {

@@ -8,8 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// appendSource4 names the address to send from. There is no way to name the
-// interface; it is no loss with an address that belongs to one.
+// interface4 says that a datagram can name the interface to leave by over IPv4.
+const interface4 = false
+
+// appendSource4 names the address to send from. The interface is no loss with an address that belongs to one.
 func appendSource4(b *[]byte, c *Control) error {
 	if !c.Local.Unmap().Is4() {
 		return errors.ErrUnsupported

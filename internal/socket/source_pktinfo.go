@@ -8,6 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// interface4 says that a datagram can name the interface to leave by over IPv4.
+const interface4 = true
+
 // appendSource4 names the address and interface to send from.
 func appendSource4(b *[]byte, c *Control) error {
 	data := appendMessage(b, unix.IPPROTO_IP, unix.IP_PKTINFO, unix.SizeofInet4Pktinfo)
