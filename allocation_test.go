@@ -196,3 +196,27 @@ func TestBareErrorsAllocateNothing(t *testing.T) {
 		t.Errorf("TrySend into a full socket: %v allocations", n)
 	}
 }
+
+// What is dropped gives its memory back.
+func TestDropsAllocateNothing(t *testing.T) {
+	for _, policy := range []datagram.Overflow{datagram.DropNewest, datagram.DropOldest} {
+		c := loopback(t, datagram.WithRecvQueue(1, policy))
+		s := plainSocket(t, c)
+		ch := c.Recv()
+		writeNumbers(t, s, 0, 1)
+		eventually(t, "a full channel", func() bool { return len(ch) == 1 })
+		payload := make([]byte, 64)
+		per := allocations(t, func() {
+			before := c.Stats().PolicyDrops
+			if _, err := s.Write(payload); err != nil {
+				t.Fatal(err)
+			}
+			for c.Stats().PolicyDrops == before {
+				runtime.Gosched()
+			}
+		})
+		if per > 0.2 {
+			t.Errorf("policy %v: %.2f allocations a datagram", policy, per)
+		}
+	}
+}
