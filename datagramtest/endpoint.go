@@ -53,7 +53,7 @@ func (o opener) Listen(ctx context.Context, network, address string, config sock
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	family, local, group, err := parseAddress(ctx, network, address)
+	family, local, group, err := o.parseAddress(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}
@@ -81,6 +81,11 @@ func (o opener) Listen(ctx context.Context, network, address string, config sock
 		return nil, err
 	}
 	return e, nil
+}
+
+// Open fails: a descriptor belongs to the system.
+func (o opener) Open(*os.File, socket.Config) (socket.Socket, error) {
+	return nil, errors.ErrUnsupported
 }
 
 // configure says what the endpoint does of what a kernel could.

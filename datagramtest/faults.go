@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"example.com/datagram"
+	"example.com/datagram/internal/hook"
 	"example.com/datagram/internal/socket"
 )
 
@@ -15,7 +16,7 @@ type Op uint8
 
 // The operations.
 const (
-	OpListen     Op = iota // make and bind a socket: socket(2), bind(2)
+	OpListen     Op = iota // make and bind a socket: socket(2), bind(2); or open that of a file
 	OpConnect              // connect or disconnect: connect(2)
 	OpSend                 // send one datagram or several: sendmsg(2), sendmmsg(2)
 	OpReceive              // receive: recvmsg(2), recvmmsg(2)
@@ -133,10 +134,11 @@ func (f *Faults) Calls(op Op) (calls, struck uint64) {
 	return f.calls[op], f.struck[op]
 }
 
-// Option returns an option that injects the faults into a handle. It has no effect
-// on [datagram.Open]. Given together with [Network.Option] or [Host.Option] it has to come after it.
+// Option returns an option that injects the faults into a handle, on the system's network or on
+// that of [Network.Option] or [Host.Option]. Of several Faults for a handle those given last strike first.
 func (f *Faults) Option() datagram.Option {
-	return wrapNetwork(func(beneath socket.Network) socket.Network { return faultyNetwork{f, beneath} })
+	wrap := func(beneath socket.Network) socket.Network { return faultyNetwork{beneath, f} }
+	return hook.WrapNetwork(wrap).(datagram.Option)
 }
 
 // strike counts a call, and returns the fault that strikes it, if any.

@@ -15,11 +15,20 @@ import (
 
 // A faultyNetwork injects faults into the sockets of a network.
 type faultyNetwork struct {
-	faults  *Faults
-	beneath socket.Network
+	socket.Network
+	faults *Faults
 }
 
 func (n faultyNetwork) Listen(ctx context.Context, network, address string, config socket.Config) (socket.Socket, error) {
+	return n.open(ctx, func() (socket.Socket, error) { return n.Network.Listen(ctx, network, address, config) })
+}
+
+func (n faultyNetwork) Open(f *os.File, config socket.Config) (socket.Socket, error) {
+	return n.open(context.Background(), func() (socket.Socket, error) { return n.Network.Open(f, config) })
+}
+
+// open injects faults into the making of a socket, and into the socket.
+func (n faultyNetwork) open(ctx context.Context, beneath func() (socket.Socket, error)) (socket.Socket, error) {
 	fault := n.faults.strike(OpListen)
 	if !pause(fault.Delay, ctx.Done(), nil) {
 		return nil, ctx.Err()
@@ -27,7 +36,7 @@ func (n faultyNetwork) Listen(ctx context.Context, network, address string, conf
 	if fault.Err != nil {
 		return nil, os.NewSyscallError("socket", fault.Err)
 	}
-	s, err := n.beneath.Listen(ctx, network, address, config)
+	s, err := beneath()
 	if err != nil {
 		return nil, err
 	}

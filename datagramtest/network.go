@@ -61,19 +61,19 @@ func NewNetwork(seed uint64, link Link) *Network {
 
 // Listen is [datagram.Listen] on the network. An address that no host has yet
 // becomes that of a new host. The wildcard, loopback and multicast addresses are those of
-// [Network.Host]. Names are not looked up, but for localhost.
+// [Network.Host]. There are no names but localhost.
 func (n *Network) Listen(ctx context.Context, network, address string, opts ...datagram.Option) (*datagram.Conn, error) {
 	return datagram.Listen(ctx, network, address, prepend(n.Option(), opts)...)
 }
 
-// Dial is [datagram.Dial] on the network, from [Network.Host].
+// Dial is [datagram.Dial] on the network, from [Network.Host]. There are no names but localhost.
 func (n *Network) Dial(ctx context.Context, network, address string, opts ...datagram.Option) (*datagram.Conn, error) {
 	return datagram.Dial(ctx, network, address, prepend(n.Option(), opts)...)
 }
 
 // Option returns an option for [datagram.New], [datagram.Listen] and
 // [datagram.Dial] that puts the handle on the network, with the rules of
-// [Network.Listen]. It has no effect on [datagram.Open].
+// [Network.Listen]. [datagram.Open], which has a descriptor, is [errors.ErrUnsupported] with it.
 func (n *Network) Option() datagram.Option { return onNetwork(opener{network: n}) }
 
 // Close ends all traffic. What is under way is lost, and every handle on the
@@ -103,11 +103,7 @@ func (n *Network) now() time.Duration { return time.Since(n.start) }
 
 // onNetwork returns an option that opens sockets on a network.
 func onNetwork(network socket.Network) datagram.Option {
-	return wrapNetwork(func(socket.Network) socket.Network { return network })
-}
-
-func wrapNetwork(wrap func(socket.Network) socket.Network) datagram.Option {
-	return hook.WithNetwork(wrap).(datagram.Option)
+	return hook.WithNetwork(network).(datagram.Option)
 }
 
 // prepend puts an option before others, which may build on it.

@@ -45,6 +45,11 @@ type handle struct {
 // Kernel is the Network of the system that the program runs on.
 type Kernel struct{}
 
+// LookupNetIP asks the resolver of package net.
+func (Kernel) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
+	return net.DefaultResolver.LookupNetIP(ctx, network, host)
+}
+
 // Listen opens a socket as net.ListenConfig does and gives it its settings
 // before it is bound, so that no datagram is received without them.
 func (Kernel) Listen(ctx context.Context, network, address string, config Config) (Socket, error) {
