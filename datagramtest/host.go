@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strconv"
 	"syscall"
 
 	"example.com/datagram"
@@ -93,6 +94,21 @@ func (h *Host) Addrs() []netip.Addr { return slices.Clone(h.addrs) }
 func (h *Host) Interface() *net.Interface {
 	const up = net.FlagUp | net.FlagBroadcast | net.FlagMulticast | net.FlagRunning
 	return &net.Interface{Index: networkIndex, MTU: unlimitedMTU, Name: networkName, Flags: up}
+}
+
+// interfaceIndex returns the index of the interface that a zone names, by its name or in decimal. That of
+// none is -1.
+func interfaceIndex(zone string) int {
+	switch zone {
+	case loopbackName:
+		return loopbackIndex
+	case networkName:
+		return networkIndex
+	}
+	if index, err := strconv.Atoi(zone); err == nil && index > 0 {
+		return index
+	}
+	return -1
 }
 
 // Listen is [datagram.Listen] on the host. An address that the host has not is

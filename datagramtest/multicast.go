@@ -23,6 +23,8 @@ func (e *endpoint) setMembership(m socket.Membership) error {
 	key := membership{plain(m.Group), plain(m.Source), networkIndex}
 	if m.Interface != nil {
 		key.ifIndex = m.Interface.Index
+	} else if zone := m.Group.Zone(); zone != "" {
+		key.ifIndex = interfaceIndex(zone)
 	}
 	switch joined := e.memberships[key]; {
 	case key.ifIndex != loopbackIndex && key.ifIndex != networkIndex:
