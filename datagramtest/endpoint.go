@@ -68,7 +68,7 @@ func (o opener) Listen(ctx context.Context, network, address string, config sock
 		return nil, err
 	}
 
-	o.network.mu.Lock()
+	o.network.lock()
 	defer o.network.mu.Unlock()
 	if o.network.closed {
 		return nil, net.ErrClosed
@@ -155,7 +155,7 @@ func (e *endpoint) ended() error {
 
 // do calls f with mu held, if the endpoint is open.
 func (e *endpoint) do(f func() error) error {
-	e.network.mu.Lock()
+	e.network.lock()
 	defer e.network.mu.Unlock()
 	if err := e.ended(); err != nil {
 		return err
@@ -165,7 +165,7 @@ func (e *endpoint) do(f func() error) error {
 
 // Info describes the endpoint.
 func (e *endpoint) Info() socket.Info {
-	e.network.mu.Lock()
+	e.network.lock()
 	defer e.network.mu.Unlock()
 	info := socket.Info{Family: e.family, UDP: true, Network: e.name}
 	if e.ended() == nil {
@@ -204,7 +204,7 @@ func (e *endpoint) Connect(peer netip.AddrPort) error {
 
 // Close frees the port.
 func (e *endpoint) Close() error {
-	e.network.mu.Lock()
+	e.network.lock()
 	defer e.network.mu.Unlock()
 	if e.closed {
 		return net.ErrClosed

@@ -47,7 +47,7 @@ func (n *Network) Host() *Host { return n.home }
 // of the family as its source. No address, or one that is not unicast or a loopback address, is EINVAL, one that
 // another host has EADDRINUSE.
 func (n *Network) AddHost(addrs ...netip.Addr) (*Host, error) {
-	n.mu.Lock()
+	n.lock()
 	defer n.mu.Unlock()
 	if len(addrs) == 0 {
 		return nil, fmt.Errorf("datagramtest: host without address: %w", syscall.EINVAL)

@@ -88,7 +88,7 @@ type rule struct {
 func (n *Network) SetLink(from, to netip.Prefix, link Link) {
 	link.check()
 	from, to = from.Masked(), to.Masked()
-	n.mu.Lock()
+	n.lock()
 	defer n.mu.Unlock()
 	n.rules = slices.DeleteFunc(n.rules, func(r rule) bool { return r.from == from && r.to == to })
 	n.rules = append(n.rules, rule{from, to, &link})
@@ -115,11 +115,11 @@ type cut struct{ a, b netip.Prefix }
 // nothing.
 func (n *Network) Partition(a, b netip.Prefix) (heal func()) {
 	c := &cut{a, b}
-	n.mu.Lock()
+	n.lock()
 	defer n.mu.Unlock()
 	n.cuts = append(n.cuts, c)
 	return func() {
-		n.mu.Lock()
+		n.lock()
 		defer n.mu.Unlock()
 		n.cuts = slices.DeleteFunc(n.cuts, func(other *cut) bool { return other == c })
 	}

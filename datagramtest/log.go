@@ -61,7 +61,7 @@ const maxEvents = 1 << 16
 // Log returns what the network did to datagrams, in order. It goes back by 65,536
 // events.
 func (n *Network) Log() []Event {
-	n.mu.Lock()
+	n.lock()
 	defer n.mu.Unlock()
 	return slices.Concat(n.log.events[n.log.oldest:], n.log.events[:n.log.oldest])
 }

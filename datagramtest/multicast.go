@@ -77,7 +77,7 @@ func (e *endpoint) sendToMembers(p packet, payload []byte) {
 			}
 			found = true
 			p.member = member
-			n.transmit(p.with(payload), flow{p.from, netip.AddrPortFrom(h.addressFor(p.from.Addr()), p.to.Port())})
+			n.transmit(p.with(payload), flow{from: p.from, to: netip.AddrPortFrom(h.addressFor(p.from.Addr()), p.to.Port())})
 		}
 	}
 	if !found {

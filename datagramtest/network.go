@@ -80,7 +80,7 @@ func (n *Network) Option() datagram.Option { return onNetwork(opener{network: n}
 // network finds its socket closed: reading ends and calls return
 // [net.ErrClosed]. The handles remain to be closed. Closing again is net.ErrClosed.
 func (n *Network) Close() error {
-	n.mu.Lock()
+	n.lock()
 	defer n.mu.Unlock()
 	if n.closed {
 		return net.ErrClosed
@@ -99,7 +99,13 @@ func (n *Network) Close() error {
 }
 
 // now is the time on the network's clock.
-func (n *Network) now() time.Duration { return time.Since(n.start) }
+func (n *Network) now() time.Duration {
+	now := time.Since(n.start)
+	if now < 0 { // in a bubble it is the year 2000
+		panic("datagramtest: a Network that was made outside a bubble of testing/synctest is used inside")
+	}
+	return now
+}
 
 // onNetwork returns an option that opens sockets on a network.
 func onNetwork(network socket.Network) datagram.Option {

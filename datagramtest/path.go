@@ -8,7 +8,10 @@ import (
 )
 
 // A flow is where datagrams come from and go to.
-type flow struct{ from, to netip.AddrPort }
+type flow struct {
+	from, to netip.AddrPort
+	host     netip.Addr // whose loopback address to is, if it is one: the first of that host
+}
 
 // A path is what the network remembers of a flow.
 type path struct {
@@ -32,7 +35,10 @@ type departure struct {
 func (n *Network) path(f flow) *path {
 	p := n.paths[f]
 	if p == nil {
-		p = &path{seed: hashAddr(hashAddr(mix(n.seed), f.from), f.to)}
+		p = &path{seed: hashPort(hashPort(mix(n.seed), f.from), f.to)}
+		if f.host.IsValid() {
+			p.seed = hashAddr(p.seed, f.host)
+		}
 		n.paths[f] = p
 	}
 	return p
@@ -81,11 +87,14 @@ func (p *path) draw(ordinal uint64) draws {
 	}
 }
 
-func hashAddr(h uint64, addr netip.AddrPort) uint64 {
-	ip := addr.Addr().As16()
+func hashPort(h uint64, addr netip.AddrPort) uint64 {
+	return mix(hashAddr(h, addr.Addr()) ^ uint64(addr.Port()))
+}
+
+func hashAddr(h uint64, addr netip.Addr) uint64 {
+	ip := addr.As16()
 	h = mix(h ^ binary.BigEndian.Uint64(ip[:8]))
-	h = mix(h ^ binary.BigEndian.Uint64(ip[8:]))
-	return mix(h ^ uint64(addr.Port()))
+	return mix(h ^ binary.BigEndian.Uint64(ip[8:]))
 }
 
 // mix is SplitMix64 (Steele, Lea and Flood, OOPSLA 2014): near inputs give far outputs.

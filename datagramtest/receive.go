@@ -63,7 +63,7 @@ const maxMessages = 64
 // Receive waits for datagrams or errors.
 func (e *endpoint) Receive(b *socket.Batch) error {
 	b.Messages, b.ControlErrors = nil, 0
-	e.network.mu.Lock()
+	e.network.lock()
 	defer e.network.mu.Unlock()
 	e.reclaim()
 	for {
@@ -150,7 +150,7 @@ func (e *endpoint) Interrupt() { e.interrupt(true) }
 func (e *endpoint) Resume() { e.interrupt(false) }
 
 func (e *endpoint) interrupt(on bool) {
-	e.network.mu.Lock()
+	e.network.lock()
 	defer e.network.mu.Unlock()
 	e.interrupted = on
 	e.changed.Signal()
@@ -158,7 +158,7 @@ func (e *endpoint) interrupt(on bool) {
 
 // NetworkErrors returns what was not received yet.
 func (e *endpoint) NetworkErrors() socket.NetworkErrors {
-	e.network.mu.Lock()
+	e.network.lock()
 	defer e.network.mu.Unlock()
 	reports := e.reports
 	e.reports = nil
@@ -167,7 +167,7 @@ func (e *endpoint) NetworkErrors() socket.NetworkErrors {
 
 // Drops counts the datagrams that found the receive buffer full.
 func (e *endpoint) Drops() (uint32, bool) {
-	e.network.mu.Lock()
+	e.network.lock()
 	defer e.network.mu.Unlock()
 	return e.drops, e.ended() == nil
 }

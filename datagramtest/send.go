@@ -12,22 +12,20 @@ import (
 // Send hands datagrams to the network, which always has room: one, or all if it is asked for batches.
 func (e *endpoint) Send(ds []socket.Outgoing, _ bool) (int, error) {
 	n := e.network
-	n.mu.Lock()
+	n.lock()
 	defer n.mu.Unlock()
-	defer n.wait()
 	if !e.limits.Batch {
 		ds = ds[:min(len(ds), 1)]
 	}
 	for i := range ds {
-		n.advance()
 		if err := e.send(&ds[i]); err != nil {
 			return i, err
 		}
+		n.advance()
 		if i == 0 {
 			e.counters.SendCalls.Add(1)
 		}
 	}
-	n.advance()
 	return len(ds), nil
 }
 
@@ -69,7 +67,10 @@ func (e *endpoint) trySend(d *socket.Outgoing) error {
 	if err != nil {
 		return err
 	}
-	f := flow{netip.AddrPortFrom(route.from, e.local.Port()), to}
+	f := flow{from: netip.AddrPortFrom(route.from, e.local.Port()), to: to}
+	if to.Addr().IsLoopback() {
+		f.host = e.host.addrs[0]
+	}
 	if err := e.checkSize(f, len(d.Payload)); err != nil {
 		return err
 	}

@@ -40,7 +40,7 @@ func (s Stats) String() string {
 
 // Stats returns the counters.
 func (n *Network) Stats() Stats {
-	n.mu.Lock()
+	n.lock()
 	defer n.mu.Unlock()
 	l := &n.ledger
 	return Stats{

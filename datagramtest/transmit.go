@@ -12,6 +12,7 @@ import (
 type packet struct {
 	flow   // as the receiver sees it
 	number uint64
+	copy   int // of those that the network made
 	chunk  *buffer.Chunk
 	size   int
 
@@ -63,6 +64,7 @@ func (n *Network) transmit(p *packet, along flow) {
 	var duplicate *packet
 	if draws.duplicate < link.Duplicate {
 		duplicate = p.with(p.chunk.Bytes[:p.size])
+		duplicate.copy = 1
 	}
 	if draws.corrupt < link.Corrupt && p.size > 0 {
 		n.note(Corrupted, p, "")
@@ -135,14 +137,19 @@ func (n *Network) reportRefusal(p *packet) {
 	if n.isCut(here, there) {
 		return
 	}
-	sender, report := p.sender, socket.NetworkError{Dst: zoned(p.to), Offender: zoned(p.to).Addr(), Errno: syscall.ECONNREFUSED}
-	n.happen(&event{at: n.now() + n.link(there, here).Delay, run: func() { sender.told(report) }})
+	n.happen(&event{at: n.now() + n.link(there, here).Delay, packet: p, refusal: true})
+}
+
+// refused tells the sender that nobody listened. mu must be held.
+func (p *packet) refused() {
+	to := zoned(p.to)
+	p.sender.told(socket.NetworkError{Dst: to, Offender: to.Addr(), Errno: syscall.ECONNREFUSED})
 }
 
 // loseAll loses what is under way. mu must be held.
 func (n *Network) loseAll() {
 	for _, e := range n.events {
-		if e.packet != nil {
+		if !e.refusal {
 			n.ledger.held--
 			n.lose(e.packet, "network closed")
 		}

@@ -1,0 +1,88 @@
+package datagramtest_test
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"syscall"
+	"testing"
+	"time"
+
+	"example.com/datagram"
+	"example.com/datagram/datagramtest"
+)
+
+func TestMulticast(t *testing.T) {
+	simulate(t, 1, datagramtest.Link{Delay: time.Millisecond}, func(w *world) {
+		hosts := make([]*datagramtest.Host, 3)
+		for i := range hosts {
+			var err error
+			hosts[i], err = w.AddHost(netip.AddrFrom4([4]byte{10, 2, 0, byte(i)}), netip.MustParseAddr(fmt.Sprintf("fe80::%d", i+1)))
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, group := range []netip.AddrPort{netip.MustParseAddrPort("239.1.2.3:500"), netip.MustParseAddrPort("[ff02::123]:501")} {
+			base := w.Stats()
+			var members []*datagram.Conn
+			for i, host := range hosts {
+				member := w.conn(host.Listen(w.Context(), "udp", fmt.Sprintf(":%d", group.Port())))
+				if i < 2 {
+					ifi := host.Interface()
+					if i == 1 {
+						ifi = nil
+					}
+					if err := member.JoinGroup(group.Addr(), ifi); err != nil {
+						t.Fatal(err)
+					}
+				}
+				members = append(members, member)
+			}
+			w.sendTo(members[0], group, "everybody")
+			for _, member := range members[:2] {
+				if d := w.next(member); string(d.Payload) != "everybody" || d.Meta.Local != group.Addr() ||
+					d.Reply(nil).Meta.Local.IsValid() {
+					t.Errorf("received %q at %+v", d.Payload, d.Meta)
+				}
+			}
+			if err := members[0].SetMulticastLoopback(false); err != nil {
+				t.Fatal(err)
+			}
+			w.sendTo(members[0], group, "the others")
+			w.expect(members[1], "the others")
+			w.sendTo(members[1], group, "under way")
+			if err := members[1].LeaveGroup(group.Addr(), nil); err != nil {
+				t.Fatal(err)
+			}
+			w.expect(members[0], "under way")
+			w.sendTo(members[0], group, "nobody")
+			for _, c := range members {
+				w.nothing(c)
+			}
+			s := w.Stats()
+			if sent, delivered, lost := s.Sent-base.Sent, s.Delivered-base.Delivered, s.Lost-base.Lost; sent != 6 || delivered != 4 || lost != 2 {
+				t.Errorf("%v: %d sent, %d delivered, %d lost", group, sent, delivered, lost)
+			}
+		}
+	})
+}
+
+func TestBroadcast(t *testing.T) {
+	simulate(t, 1, datagramtest.Link{}, func(w *world) {
+		host, err := w.AddHost(here)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, b := w.conn(host.Listen(w.Context(), "udp", ":67")), w.conn(w.Listen(w.Context(), "udp4", ":67"))
+		everybody := netip.MustParseAddrPort("255.255.255.255:67")
+		if _, err := b.TrySend(datagram.To(everybody, nil)); !errors.Is(err, syscall.EACCES) {
+			t.Errorf("without permission: %v", err)
+		}
+		if err := b.SetBroadcast(true); err != nil {
+			t.Fatal(err)
+		}
+		w.sendTo(b, everybody, "hello")
+		w.expect(a, "hello")
+		w.expect(b, "hello")
+	})
+}
