@@ -2,6 +2,7 @@ package datagramtest
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
 	"slices"
 	"time"
@@ -15,8 +16,8 @@ import (
 type Link struct {
 	// Loss is the probability that a datagram is lost.
 	Loss float64
-	// Duplicate is the probability that a datagram arrives twice. The copy has a
-	// delay of its own and is not corrupted.
+	// Duplicate is the probability that a datagram arrives twice. The copy has a jitter of its own,
+	// keeps its order, and is not corrupted.
 	Duplicate float64
 	// Reorder is the probability that a datagram is late by as much again as Delay and
 	// Jitter together, but at least by a millisecond, and does not hold up those behind it.
@@ -31,8 +32,8 @@ type Link struct {
 	Delay, Jitter time.Duration
 
 	// Rate is how many payload bytes a path carries in a second, 0 for any
-	// number. Queue is how many may wait for that, 0 for any number; a datagram that finds
-	// no room in the queue is lost, but never one that need not wait.
+	// number. Queue is how many may wait until it is their turn, 0 for any number; a datagram that finds
+	// no room in the queue is lost, but never one that need not wait. Paths do not share a rate.
 	Rate, Queue int
 
 	// MTU is the size of the largest IP packet, headers included: 20 bytes for
@@ -72,8 +73,21 @@ func checkProbability(name string, p float64) {
 	}
 }
 
+// travel returns when what departs at some time has travelled the link, with a part of its jitter.
+func (l *Link) travel(departure time.Duration, jitter float64) time.Duration {
+	return after(after(departure, l.Delay), time.Duration(jitter*float64(l.Jitter)))
+}
+
 // late is by how much a reordered datagram is late.
-func (l *Link) late() time.Duration { return max(l.Delay+l.Jitter, time.Millisecond) }
+func (l *Link) late() time.Duration { return max(after(l.Delay, l.Jitter), time.Millisecond) }
+
+// after returns a time on the network's clock that is d after another, or the end of all time.
+func after(at, d time.Duration) time.Duration {
+	if d > math.MaxInt64-at {
+		return math.MaxInt64
+	}
+	return at + d
+}
 
 // A rule is a link with the addresses between which it lies.
 type rule struct {

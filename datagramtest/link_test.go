@@ -61,6 +61,48 @@ func TestDuplicate(t *testing.T) {
 	})
 }
 
+// A copy travels as long as any datagram, not longer.
+func TestJitterOfCopies(t *testing.T) {
+	const jitter = time.Second
+	simulate(t, 1, datagramtest.Link{Duplicate: 1, Jitter: jitter}, func(w *world) {
+		a, b := w.at(here), w.at(there)
+		apart := 0
+		for range 50 {
+			start := time.Now()
+			w.send(a, b, "x")
+			w.expect(b, "x")
+			first := time.Since(start)
+			w.expect(b, "x")
+			if second := time.Since(start); second > jitter {
+				t.Errorf("took %v and %v", first, second)
+			} else if second > first {
+				apart++
+			}
+			time.Sleep(time.Minute)
+		}
+		if apart < 10 {
+			t.Errorf("only %d of 50 copies had a jitter of their own", apart)
+		}
+	})
+}
+
+// A time that is longer than the clock can count is for ever.
+func TestForEver(t *testing.T) {
+	for name, link := range map[string]datagramtest.Link{
+		"Delay":   {Delay: math.MaxInt64},
+		"Jitter":  {Delay: math.MaxInt64 - 1, Jitter: math.MaxInt64},
+		"Reorder": {Delay: math.MaxInt64 / 2, Jitter: 9, Reorder: 1},
+	} {
+		simulate(t, 1, link, func(w *world) {
+			a, b := w.at(here), w.at(there)
+			time.Sleep(time.Minute)
+			w.send(a, b, name)
+			w.nothing(b)
+			w.want(datagramtest.Stats{Sent: 1, Held: 1, Reordered: uint64(link.Reorder)})
+		})
+	}
+}
+
 func TestReorder(t *testing.T) {
 	for _, delay := range []time.Duration{0, 10 * time.Millisecond} {
 		simulate(t, 1, datagramtest.Link{Reorder: 0.2, Delay: delay}, func(w *world) {
@@ -178,13 +220,13 @@ func TestQueue(t *testing.T) {
 		for range 5 {
 			w.send(a, b, payload)
 		}
-		w.want(datagramtest.Stats{Sent: 5, Held: 2, Overflowed: 3})
+		w.want(datagramtest.Stats{Sent: 5, Held: 3, Overflowed: 2}) // one is being sent, two wait
 		w.expect(b, payload)
-		w.send(a, b, payload) // into the room of the first
-		w.expect(b, payload, payload)
-		w.send(a, b, strings.Repeat("y", 1000)) // more than the queue, which is empty
+		w.send(a, b, payload) // into the room of the second
+		w.expect(b, payload, payload, payload)
+		w.send(a, b, strings.Repeat("y", 1000)) // more than the queue, but need not wait
 		w.next(b)
-		w.want(datagramtest.Stats{Sent: 7, Delivered: 4, Overflowed: 3})
+		w.want(datagramtest.Stats{Sent: 7, Delivered: 5, Overflowed: 2})
 	})
 }
 

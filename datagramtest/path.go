@@ -19,16 +19,15 @@ type path struct {
 	sent uint64        // datagrams
 	last time.Duration // when the last one arrives that keeps its order
 
-	// queue holds what waits for the link or is being sent, waiting the bytes of
-	// that.
-	queue   []departure
-	waiting int
+	free    time.Duration // when the link has sent what it was given
+	queue   []waiting     // in the link's queue
+	waiting int           // bytes of that
 }
 
-// A departure is when a datagram leaves the link's queue, and its size.
-type departure struct {
-	at   time.Duration
-	size int
+// A waiting is a datagram in a link's queue: until when, and its size.
+type waiting struct {
+	until time.Duration
+	size  int
 }
 
 // path returns the path of a flow. mu must be held.
@@ -44,27 +43,32 @@ func (n *Network) path(f flow) *path {
 	return p
 }
 
-// depart puts a datagram into the link's queue, and returns when it will have
-// left, or that there is no room.
+// depart gives a datagram to the link, and returns when it will have been sent, or
+// that there is no room in the queue.
 func (p *path) depart(link *Link, now time.Duration, size int) (at time.Duration, ok bool) {
-	for len(p.queue) > 0 && p.queue[0].at <= now {
+	for len(p.queue) > 0 && p.queue[0].until <= now {
 		p.waiting -= p.queue[0].size
 		p.queue = p.queue[1:]
 	}
 	if link.Rate == 0 {
 		return now, true
 	}
-	at = now
-	if n := len(p.queue); n > 0 {
+	turn := max(now, p.free)
+	if turn > now {
 		if link.Queue > 0 && p.waiting+size > link.Queue {
 			return 0, false
 		}
-		at = p.queue[n-1].at
+		p.queue = append(p.queue, waiting{turn, size})
+		p.waiting += size
 	}
-	at += time.Duration(float64(size) / float64(link.Rate) * float64(time.Second))
-	p.queue = append(p.queue, departure{at, size})
-	p.waiting += size
-	return at, true
+	p.free = after(turn, time.Duration(float64(size)/float64(link.Rate)*float64(time.Second)))
+	return p.free, true
+}
+
+// arrival returns when a datagram arrives that departs at some time and is not overtaken.
+func (p *path) arrival(link *Link, departure time.Duration, jitter float64) time.Duration {
+	p.last = max(p.last, link.travel(departure, jitter))
+	return p.last
 }
 
 // draws are what chance says about a datagram.

@@ -34,7 +34,7 @@ func (p packet) with(payload []byte) *packet {
 
 // transmit hands a packet to the path that it takes. mu must be held.
 func (n *Network) transmit(p *packet, along flow) {
-	link, path, now := n.link(along.from.Addr(), along.to.Addr()), n.path(along), n.now()
+	link, path := n.link(along.from.Addr(), along.to.Addr()), n.path(along)
 	p.number = path.sent
 	path.sent++
 	n.note(Sent, p, "")
@@ -47,19 +47,18 @@ func (n *Network) transmit(p *packet, along flow) {
 		n.lose(p, "link")
 		return
 	}
-	at, ok := path.depart(link, now, p.size)
+	departure, ok := path.depart(link, n.now(), p.size)
 	if !ok {
 		n.note(Overflowed, p, "link")
 		p.chunk.Free()
 		return
 	}
-	at += link.Delay + portion(draws.jitter, link.Jitter)
+	var at time.Duration
 	if draws.reorder < link.Reorder {
 		n.note(Reordered, p, "")
-		at += link.late()
+		at = after(link.travel(departure, draws.jitter), link.late())
 	} else {
-		at = max(at, path.last)
-		path.last = at
+		at = path.arrival(link, departure, draws.jitter)
 	}
 	var duplicate *packet
 	if draws.duplicate < link.Duplicate {
@@ -74,13 +73,8 @@ func (n *Network) transmit(p *packet, along flow) {
 	n.carry(p, at)
 	if duplicate != nil {
 		n.note(Duplicated, p, "")
-		n.carry(duplicate, at+portion(draws.duplicateJitter, link.Jitter))
+		n.carry(duplicate, path.arrival(link, departure, draws.duplicateJitter))
 	}
-}
-
-// portion returns a part of a duration.
-func portion(part float64, d time.Duration) time.Duration {
-	return time.Duration(part * float64(d))
 }
 
 func (n *Network) lose(p *packet, reason string) {
@@ -137,7 +131,7 @@ func (n *Network) reportRefusal(p *packet) {
 	if n.isCut(here, there) {
 		return
 	}
-	n.happen(&event{at: n.now() + n.link(there, here).Delay, packet: p, refusal: true})
+	n.happen(&event{at: after(n.now(), n.link(there, here).Delay), packet: p, refusal: true})
 }
 
 // refused tells the sender that nobody listened. mu must be held.
