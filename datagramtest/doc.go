@@ -30,7 +30,8 @@
 // # What is simulated
 //
 // Handles behave as on Linux, in what they may bind to, who receives what, errors, metadata, multicast,
-// broadcast (to 255.255.255.255) and receive buffers, which overflow. Where nobody listens, connected handles
+// broadcast (to 255.255.255.255) and receive buffers. These hold 64 MiB, so that only those overflow that
+// [datagram.WithReadBuffer] makes smaller. Where nobody listens, connected handles
 // get ECONNREFUSED and those with [datagram.WithNetworkErrors] are told, after the Delay of the way
 // back. Send buffers are never full: see [Faults] for that.
 //

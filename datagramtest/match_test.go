@@ -154,5 +154,8 @@ func TestBufferSizes(t *testing.T) {
 		}
 		w.send(c, c, "fits")
 		w.expect(c, "fits")
+		if size, err := w.at(here).ReadBuffer(); size != 64<<20 || err != nil {
+			t.Errorf("read buffer by default: %d, %v", size, err)
+		}
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"example.com/datagram"
@@ -213,6 +214,39 @@ func TestReceiveBuffer(t *testing.T) {
 			w.expect(b, fmt.Sprint(i))
 		}
 	})
+}
+
+// Unless a test asks for it nothing overflows, however long the reader waits for its turn.
+func TestNoOverflow(t *testing.T) {
+	simulate(t, 1, datagramtest.Link{}, func(w *world) {
+		a, b := w.at(here), w.at(there)
+		for range 10_000 {
+			w.send(a, b, "x")
+		}
+		w.want(datagramtest.Stats{Sent: 10_000, Delivered: 10_000})
+	})
+}
+
+// Network errors take room in the receive buffer, and none is lost while there is some.
+func TestManyNetworkErrors(t *testing.T) {
+	const sent = 1000
+	for buffer, all := range map[int]bool{1 << 20: true, 1 << 10: false} {
+		simulate(t, 1, datagramtest.Link{}, func(w *world) {
+			told := 0
+			c := w.at(here, datagram.WithNetworkErrors(), datagram.WithReadBuffer(buffer),
+				datagram.WithErrorHandler(func(error) { told++ }))
+			for i := range sent {
+				w.sendTo(c, netip.AddrPortFrom(there, uint16(i+1)), "anybody")
+			}
+			w.nothing(c)
+			synctest.Wait()
+			if told == 0 || (told == sent) != all {
+				t.Errorf("told of %d with a buffer of %d", told, buffer)
+			}
+			w.send(c, c, "there is room again")
+			w.expect(c, "there is room again")
+		})
+	}
 }
 
 func TestNetworkClose(t *testing.T) {

@@ -17,10 +17,13 @@ type arrival struct {
 // about as much: 832 bytes for a payload of up to 100, 2,304 for one of 1,472.
 const overhead = 768
 
+// isFull reports whether the receive buffer has no room. As on Linux one datagram is let in over the limit.
+// mu must be held.
+func (e *endpoint) isFull() bool { return e.buffered >= e.options[socket.ReadBuffer] }
+
 // accept puts a packet into the receive buffer if there is room. mu must be held.
 func (e *endpoint) accept(p *packet) bool {
-	// As on Linux one datagram is let in over the limit.
-	if e.buffered >= e.options[socket.ReadBuffer] {
+	if e.isFull() {
 		e.drops++
 		return false
 	}
@@ -30,15 +33,16 @@ func (e *endpoint) accept(p *packet) bool {
 	return true
 }
 
-// maxReports bounds how many network errors wait to be received.
-const maxReports = 64
-
-// told takes note of what the network says about a datagram. mu must be held.
+// told takes note of what the network says about a datagram. Reports take room in the receive buffer
+// (sock_queue_err_skb of Linux). mu must be held.
 func (e *endpoint) told(report socket.NetworkError) {
 	switch {
-	case e.limits.NetworkErrors && len(e.reports) < maxReports:
-		e.reports = append(e.reports, report)
 	case e.limits.NetworkErrors:
+		if e.isFull() {
+			return
+		}
+		e.buffered += overhead
+		e.reports = append(e.reports, report)
 	case zoned(e.peer) == report.Dst:
 		e.refusal = report.Errno
 	default:
@@ -73,8 +77,7 @@ func (e *endpoint) Receive(b *socket.Batch) error {
 		if e.interrupted {
 			return socket.ErrInterrupted
 		}
-		if reports := e.reports; reports != nil {
-			e.reports = nil
+		if reports := e.takeReports(); reports != nil {
 			return reports
 		}
 		if err := e.refused("recvmsg"); err != nil {
@@ -160,8 +163,14 @@ func (e *endpoint) interrupt(on bool) {
 func (e *endpoint) NetworkErrors() socket.NetworkErrors {
 	e.network.lock()
 	defer e.network.mu.Unlock()
+	return e.takeReports()
+}
+
+// takeReports takes network errors from the receive buffer. mu must be held.
+func (e *endpoint) takeReports() socket.NetworkErrors {
 	reports := e.reports
 	e.reports = nil
+	e.buffered -= overhead * len(reports)
 	return reports
 }
 
