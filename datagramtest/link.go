@@ -39,7 +39,7 @@ type Link struct {
 	// MTU is the size of the largest IP packet, headers included: 20 bytes for
 	// IPv4 or 40 for IPv6, and 8 for UDP. 0 is unlimited. Nothing is fragmented: a longer
 	// datagram fails with EMSGSIZE, as on Linux with [datagram.WithDontFragment], and with
-	// [datagram.WithNetworkErrors] is reported too.
+	// [datagram.WithNetworkErrors] is reported too. To a group or to everybody it is lost on its way.
 	MTU int
 }
 
@@ -73,6 +73,17 @@ func checkProbability(name string, p float64) {
 	}
 }
 
+// The headers of IPv4 and IPv6 (RFC 791, RFC 8200) with that of UDP (RFC 768).
+const headers4, headers6 = 20 + 8, 40 + 8
+
+// fits reports whether a payload to an address is not too long for the link.
+func (l *Link) fits(to netip.Addr, size int) bool {
+	if to.Is6() {
+		return l.MTU == 0 || headers6+size <= l.MTU
+	}
+	return l.MTU == 0 || headers4+size <= l.MTU
+}
+
 // travel returns when what departs at some time has travelled the link, with a part of its jitter.
 func (l *Link) travel(departure time.Duration, jitter float64) time.Duration {
 	return after(after(departure, l.Delay), time.Duration(jitter*float64(l.Jitter)))
@@ -99,6 +110,10 @@ type rule struct {
 // this direction. The zero Prefix holds every address. Of several links for a
 // path, the one that was set last counts. What is under way stays so. It panics if a field of link
 // is out of range.
+//
+// Addresses are those of hosts, be they the same host's, and loopback addresses. A datagram to a group or to everybody
+// travels once to each host with a member: to the first address of its family that the host has, or
+// from the sender's to itself.
 func (n *Network) SetLink(from, to netip.Prefix, link Link) {
 	link.check()
 	from, to = from.Masked(), to.Masked()
@@ -125,8 +140,8 @@ type cut struct{ a, b netip.Prefix }
 
 // Partition loses all datagrams sent between addresses in a and addresses in
 // b, in both directions, until heal is called; what is under way arrives. The zero Prefix
-// holds every address. Partitions are independent of one another; healing again does
-// nothing.
+// holds every address. Addresses are as for [Network.SetLink]: Partition(all, all) cuts a host off from itself too.
+// Partitions are independent of one another; healing again does nothing.
 func (n *Network) Partition(a, b netip.Prefix) (heal func()) {
 	c := &cut{a, b}
 	n.lock()

@@ -55,7 +55,7 @@ func (e *endpoint) wants(p *packet) bool {
 		e.memberships[membership{group, p.from.Addr(), p.ifIndex}]
 }
 
-// sendToMembers sends a copy to each endpoint that a datagram to several is for.
+// sendToMembers sends a datagram to several to each host with an endpoint that it is for.
 // mu must be held.
 func (e *endpoint) sendToMembers(p packet, payload []byte) {
 	n, group := e.network, p.to.Addr()
@@ -64,33 +64,30 @@ func (e *endpoint) sendToMembers(p packet, payload []byte) {
 	stays := p.ifIndex == loopbackIndex || group.IsInterfaceLocalMulticast()
 	found := false
 	for _, h := range n.hosts {
+		to := h.source(p.from.Addr())
 		if h == e.host {
 			if group.IsMulticast() && e.options[socket.MulticastLoopback] == 0 {
 				continue
 			}
-		} else if stays {
+			to = p.from.Addr()
+		} else if stays || !to.IsValid() {
 			continue
 		}
+		p.members = nil
 		for _, member := range h.ports[p.to.Port()] {
-			if !member.wants(&p) {
-				continue
+			if member.wants(&p) {
+				p.members = append(p.members, member)
 			}
+		}
+		if p.members != nil {
 			found = true
-			p.member = member
-			n.transmit(p.with(payload), flow{from: p.from, to: netip.AddrPortFrom(h.addressFor(p.from.Addr()), p.to.Port())})
+			n.transmit(p.with(payload), e.flow(p.from.Addr(), netip.AddrPortFrom(to, p.to.Port())))
 		}
 	}
 	if !found {
+		p.members = nil
 		lost := p.with(payload)
-		n.note(Sent, lost, "")
+		n.noteSent(lost, p.flow)
 		n.lose(lost, "no member")
 	}
-}
-
-// addressFor returns the address by which the host is known to the sender of a datagram to several.
-func (h *Host) addressFor(from netip.Addr) netip.Addr {
-	if addr := h.source(from); addr.IsValid() {
-		return addr
-	}
-	return loopback(from)
 }

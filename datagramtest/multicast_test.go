@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -84,5 +85,89 @@ func TestBroadcast(t *testing.T) {
 		w.sendTo(b, everybody, "hello")
 		w.expect(a, "hello")
 		w.expect(b, "hello")
+	})
+}
+
+// A datagram travels once to each host, and has one fate for all members there.
+func TestMembersOfOneHost(t *testing.T) {
+	simulate(t, 1, datagramtest.Link{Rate: 1000, Loss: 0.5, Duplicate: 0.5}, func(w *world) {
+		host, err := w.AddHost(there)
+		if err != nil {
+			t.Fatal(err)
+		}
+		group := netip.MustParseAddrPort("239.1.2.3:500")
+		var members []*datagram.Conn
+		for range 2 {
+			c := w.conn(host.Listen(w.Context(), "udp4", ":500", datagram.WithReuseAddr()))
+			if err := c.JoinGroup(group.Addr(), nil); err != nil {
+				t.Fatal(err)
+			}
+			members = append(members, c)
+		}
+		sender := w.at(here)
+		for range 50 {
+			w.sendTo(sender, group, strings.Repeat("x", 1000))
+		}
+		if s := w.Stats(); s.Held != 100+s.Duplicated-s.Lost {
+			t.Error(s)
+		}
+		time.Sleep(50 * time.Second) // as long as the link needs for all
+		s := w.Stats()
+		if s.Held != 0 || s.Sent != 100 || s.Lost == 0 || s.Lost%2 != 0 || s.Duplicated == 0 || s.Duplicated%2 != 0 {
+			t.Error(s)
+		}
+		for _, c := range members {
+			for range s.Delivered / 2 {
+				w.next(c)
+			}
+			w.nothing(c)
+		}
+	})
+}
+
+// A link to a member is that to its host's address, whatever there is to find out about it.
+func TestMulticastLinks(t *testing.T) {
+	simulate(t, 1, datagramtest.Link{}, func(w *world) {
+		group := netip.MustParseAddrPort("239.1.2.3:500")
+		var conns []*datagram.Conn
+		for _, addr := range []netip.Addr{here, there} {
+			host, err := w.AddHost(addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := w.conn(host.Listen(w.Context(), "udp4", ":500"))
+			if err := c.JoinGroup(group.Addr(), nil); err != nil {
+				t.Fatal(err)
+			}
+			conns = append(conns, c)
+		}
+		for _, test := range []struct {
+			from, to netip.Prefix
+			link     datagramtest.Link
+			reached  [2]bool
+		}{
+			{only(here), only(there), datagramtest.Link{Loss: 1}, [2]bool{true, false}},
+			{only(here), only(there), datagramtest.Link{MTU: 576}, [2]bool{true, false}},
+			{only(here), only(here), datagramtest.Link{MTU: 576}, [2]bool{false, true}},
+			{all, only(group.Addr()), datagramtest.Link{Loss: 1, MTU: 576}, [2]bool{true, true}},
+		} {
+			w.SetLink(all, all, datagramtest.Link{})
+			w.SetLink(test.from, test.to, test.link)
+			before := w.Stats()
+			w.sendTo(conns[0], group, strings.Repeat("x", 600))
+			for i, c := range conns {
+				if test.reached[i] {
+					w.next(c)
+				}
+				w.nothing(c)
+			}
+			lost := uint64(0)
+			if !test.reached[0] || !test.reached[1] {
+				lost = 1
+			}
+			if after := w.Stats(); after.Sent != before.Sent+2 || after.Lost != before.Lost+lost {
+				t.Errorf("%+v: %v", test, after)
+			}
+		}
 	})
 }

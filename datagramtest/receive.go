@@ -128,7 +128,7 @@ func (e *endpoint) incoming(a *arrival) socket.Incoming {
 		Chunk:     a.chunk,
 		Payload:   a.chunk.Bytes[:size],
 		Truncated: size < a.size,
-		Elsewhere: a.member != nil,
+		Elsewhere: a.members != nil,
 		Addr:      zoned(a.from),
 	}
 	if e.options[socket.ReceiveLocal] != 0 {

@@ -67,11 +67,9 @@ func (e *endpoint) trySend(d *socket.Outgoing) error {
 	if err != nil {
 		return err
 	}
-	f := flow{from: netip.AddrPortFrom(route.from, e.local.Port()), to: to}
-	if to.Addr().IsLoopback() {
-		f.host = e.host.addrs[0]
-	}
-	if err := e.checkSize(f, len(d.Payload)); err != nil {
+	several := isSeveral(to.Addr())
+	f := e.flow(route.from, to)
+	if err := e.checkSize(f, len(d.Payload), several); err != nil {
 		return err
 	}
 	p := packet{
@@ -87,12 +85,24 @@ func (e *endpoint) trySend(d *socket.Outgoing) error {
 	if p.trafficClass == 0 {
 		p.trafficClass = uint8(e.options[socket.TrafficClass])
 	}
-	if to.Addr().IsMulticast() || to.Addr() == broadcast {
+	if several {
 		e.sendToMembers(p, d.Payload)
 	} else {
 		e.network.transmit(p.with(d.Payload), f)
 	}
 	return nil
+}
+
+// isSeveral reports whether an address is that of a group or of everybody.
+func isSeveral(addr netip.Addr) bool { return addr.IsMulticast() || addr == broadcast }
+
+// flow returns the flow of what the endpoint sends from an address to another. mu must be held.
+func (e *endpoint) flow(from netip.Addr, to netip.AddrPort) flow {
+	f := flow{from: netip.AddrPortFrom(from, e.local.Port()), to: to}
+	if to.Addr().IsLoopback() {
+		f.host = e.host.addrs[0]
+	}
+	return f
 }
 
 // destination returns an address to send to in plain form. mu must be held.
@@ -118,8 +128,7 @@ type route struct {
 
 // route finds the way to an address. mu must be held.
 func (e *endpoint) route(to netip.Addr, c socket.Control) (route, error) {
-	several := to.IsMulticast() || to == broadcast
-	local := e.host.has(to)
+	several, local := isSeveral(to), e.host.has(to)
 	r := route{from: plain(c.Local), ifIndex: c.IfIndex}
 	if r.ifIndex == 0 {
 		r.ifIndex = e.device
@@ -180,28 +189,25 @@ func (h *Host) source(to netip.Addr) netip.Addr {
 	return netip.Addr{}
 }
 
-// The headers of IPv4 and IPv6 (RFC 791, RFC 8200) with that of UDP (RFC 768).
-const headers4, headers6 = 20 + 8, 40 + 8
-
 // unlimitedMTU is the MTU of a link without: no UDP datagram is longer.
 const unlimitedMTU = 65575
 
-// checkSize checks whether a payload fits a datagram and the path.
-// mu must be held.
-func (e *endpoint) checkSize(f flow, size int) error {
-	headers, limit := headers4, batch.MaxPayload4
+// checkSize checks whether a payload fits a datagram and the path. Of a datagram to several the sender
+// knows no path. mu must be held.
+func (e *endpoint) checkSize(f flow, size int, several bool) error {
+	limit := batch.MaxPayload4
 	if f.to.Addr().Is6() {
-		headers, limit = headers6, batch.MaxPayload6
+		limit = batch.MaxPayload6
 	}
 	if size > limit {
 		return syscall.EMSGSIZE
 	}
-	mtu := e.network.link(f.from.Addr(), f.to.Addr()).MTU
-	if mtu == 0 || headers+size <= mtu {
+	link := e.network.link(f.from.Addr(), f.to.Addr())
+	if several || link.fits(f.to.Addr(), size) {
 		return nil
 	}
 	if e.limits.NetworkErrors {
-		e.told(socket.NetworkError{Dst: zoned(f.to), MTU: mtu, Errno: syscall.EMSGSIZE})
+		e.told(socket.NetworkError{Dst: zoned(f.to), MTU: link.MTU, Errno: syscall.EMSGSIZE})
 	}
 	return syscall.EMSGSIZE
 }

@@ -17,9 +17,9 @@ type packet struct {
 	size   int
 
 	sender *endpoint
-	// member is whom a datagram to several is for. Other datagrams are for whoever is
+	// members of a host are those that a datagram to several is for. Other datagrams are for whoever is
 	// bound to their destination when they arrive.
-	member       *endpoint
+	members      []*endpoint
 	ifIndex      int // of the receiver
 	hopLimit     int
 	trafficClass uint8
@@ -32,18 +32,22 @@ func (p packet) with(payload []byte) *packet {
 	return &p
 }
 
+// count is how many endpoints the packet counts for.
+func (p *packet) count() uint64 { return max(1, uint64(len(p.members))) }
+
 // transmit hands a packet to the path that it takes. mu must be held.
 func (n *Network) transmit(p *packet, along flow) {
 	link, path := n.link(along.from.Addr(), along.to.Addr()), n.path(along)
-	p.number = path.sent
-	path.sent++
-	n.note(Sent, p, "")
+	n.noteSent(p, along)
 	draws := path.draw(p.number)
-	if n.isCut(along.from.Addr(), along.to.Addr()) {
+	switch {
+	case n.isCut(along.from.Addr(), along.to.Addr()):
 		n.lose(p, "partition")
 		return
-	}
-	if draws.loss < link.Loss {
+	case !link.fits(along.to.Addr(), p.size):
+		n.lose(p, "MTU")
+		return
+	case draws.loss < link.Loss:
 		n.lose(p, "link")
 		return
 	}
@@ -77,6 +81,14 @@ func (n *Network) transmit(p *packet, along flow) {
 	}
 }
 
+// noteSent notes that a packet was sent, with its ordinal on a path. mu must be held.
+func (n *Network) noteSent(p *packet, along flow) {
+	path := n.path(along)
+	p.number = path.sent
+	path.sent++
+	n.note(Sent, p, "")
+}
+
 func (n *Network) lose(p *packet, reason string) {
 	n.note(Lost, p, reason)
 	p.chunk.Free()
@@ -84,21 +96,31 @@ func (n *Network) lose(p *packet, reason string) {
 
 // carry makes a packet arrive at some time. mu must be held.
 func (n *Network) carry(p *packet, at time.Duration) {
-	n.ledger.held++
+	n.ledger.held += p.count()
 	n.happen(&event{at: at, packet: p})
 }
 
 // arrive ends the way of a packet. mu must be held.
 func (n *Network) arrive(p *packet) {
-	n.ledger.held--
-	receiver := p.member
-	switch {
-	case receiver == nil:
-		receiver = n.receiver(p)
-	case !receiver.wants(p):
-		n.lose(p, "no member")
+	n.ledger.held -= p.count()
+	if p.members == nil {
+		n.deliver(p, n.receiver(p))
 		return
 	}
+	for i, member := range p.members {
+		one := p.with(p.chunk.Bytes[:p.size])
+		one.members = p.members[i : i+1]
+		if member.wants(one) {
+			n.deliver(one, member)
+		} else {
+			n.lose(one, "no member")
+		}
+	}
+	p.chunk.Free()
+}
+
+// deliver hands a packet to an endpoint, or refuses it if there is none. mu must be held.
+func (n *Network) deliver(p *packet, receiver *endpoint) {
 	switch {
 	case receiver == nil:
 		n.note(Refused, p, "")
@@ -144,7 +166,7 @@ func (p *packet) refused() {
 func (n *Network) loseAll() {
 	for _, e := range n.events {
 		if !e.refusal {
-			n.ledger.held--
+			n.ledger.held -= e.packet.count()
 			n.lose(e.packet, "network closed")
 		}
 	}
