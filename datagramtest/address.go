@@ -43,7 +43,7 @@ func (o opener) LookupNetIP(_ context.Context, network, host string) ([]netip.Ad
 		if err != nil {
 			return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
 		}
-		addrs = []netip.Addr{plain(addr)}
+		addrs = []netip.Addr{addr.Unmap()}
 	}
 	addrs = slices.DeleteFunc(addrs, func(addr netip.Addr) bool {
 		return addr.Is4() && network == "ip6" || addr.Is6() && network == "ip4"
@@ -54,9 +54,12 @@ func (o opener) LookupNetIP(_ context.Context, network, host string) ([]netip.Ad
 	return addrs, nil
 }
 
-// parseAddress returns the family and the address that an endpoint gets, as package net
+// parseAddress returns the family and the address, with its zone, that an endpoint gets, as package net
 // chooses them, and whether the address was that of a group.
 func (o opener) parseAddress(ctx context.Context, network, address string) (family socket.Family, local netip.AddrPort, group bool, err error) {
+	if address == "" {
+		address = ":0"
+	}
 	host, service, err := net.SplitHostPort(address)
 	if err != nil {
 		return 0, local, false, err

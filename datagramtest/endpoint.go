@@ -48,39 +48,65 @@ type endpoint struct {
 	changed     sync.Cond // something of what Receive waits for
 }
 
-// Listen makes an endpoint.
+// Listen makes an endpoint. Errors name the network and the address, as those of package net.
 func (o opener) Listen(ctx context.Context, network, address string, config socket.Config) (socket.Socket, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	fail := &net.OpError{Op: "listen", Net: network}
 	family, local, group, err := o.parseAddress(ctx, network, address)
 	if err != nil {
-		return nil, err
+		fail.Err = err
+		return nil, fail
 	}
+	fail.Addr = net.UDPAddrFromAddrPort(local)
 	e := &endpoint{
-		network: o.network, family: family, name: network, local: local, limits: config.Limits,
+		network: o.network, family: family, name: network, local: plainPort(local), limits: config.Limits,
 		options: defaultOptions, memberships: make(map[membership]bool),
 	}
 	e.changed.L = &o.network.mu
 	e.options[socket.ReuseAddr] = asInt(group)
 	e.configure(config)
-	if err := e.apply(address, config); err != nil {
-		return nil, err
+	if fail.Err = e.apply(address, config); fail.Err != nil {
+		return nil, fail
 	}
+	if fail.Err = o.bind(e, local.Addr()); fail.Err != nil {
+		return nil, fail
+	}
+	return e, nil
+}
 
+// bind puts an endpoint on a host.
+func (o opener) bind(e *endpoint, addr netip.Addr) error {
 	o.network.lock()
 	defer o.network.mu.Unlock()
 	if o.network.closed {
-		return nil, net.ErrClosed
+		return net.ErrClosed
+	}
+	if err := checkZone(addr); err != nil {
+		return os.NewSyscallError("bind", err)
 	}
 	host := o.host
 	if host == nil {
-		host = o.network.hostOf(local.Addr())
+		host = o.network.hostOf(e.local.Addr())
 	}
-	if err := host.bind(e); err != nil {
-		return nil, err
+	return host.bind(e)
+}
+
+// checkZone checks the zone of an address to bind to. Those that need none may have any.
+func checkZone(addr netip.Addr) error {
+	if !needsZone(addr) {
+		return nil
 	}
-	return e, nil
+	switch index := interfaceIndex(addr.Zone()); {
+	case index < 0:
+		return syscall.EINVAL
+	case index == loopbackIndex:
+		return syscall.EADDRNOTAVAIL
+	case index != networkIndex:
+		return syscall.ENODEV
+	}
+	return nil
 }
 
 // Open fails: a descriptor belongs to the system.
@@ -181,25 +207,39 @@ func (e *endpoint) Bind(netip.AddrPort) error {
 
 // Connect sets the peer, or for the zero AddrPort dissolves the association.
 func (e *endpoint) Connect(peer netip.AddrPort) error {
-	return e.do(func() error {
-		if !peer.IsValid() {
-			e.peer, e.source = netip.AddrPort{}, netip.Addr{}
-			return nil
-		}
-		to, err := e.destination(peer)
-		if err != nil {
-			return os.NewSyscallError("connect", err)
-		}
-		route, err := e.route(to.Addr(), socket.Control{})
-		if err != nil {
-			return os.NewSyscallError("connect", err)
-		}
-		e.peer = to
-		if e.isWildcard() {
-			e.source = route.from
-		}
+	return e.do(func() error { return os.NewSyscallError("connect", e.connect(peer)) })
+}
+
+func (e *endpoint) connect(peer netip.AddrPort) error {
+	if !peer.IsValid() {
+		e.peer, e.source = netip.AddrPort{}, netip.Addr{}
 		return nil
-	})
+	}
+	if e.family == socket.Dual && peer.Addr() == netip.IPv4Unspecified() { // the wildcard of both families
+		peer = netip.AddrPortFrom(netip.IPv6Unspecified(), peer.Port())
+	}
+	to, zone, err := resolve(peer)
+	if err != nil {
+		return err
+	}
+	control := socket.Control{IfIndex: zone}
+	switch {
+	case !e.serves(to.Addr()):
+		return syscall.EAFNOSUPPORT
+	case needsZone(to.Addr()) && e.outgoing(to.Addr(), control) == 0:
+		return syscall.EINVAL
+	case to.Addr() == broadcast && e.options[socket.Broadcast] == 0:
+		return syscall.EACCES
+	}
+	route, err := e.route(to.Addr(), control)
+	if err != nil {
+		return err
+	}
+	e.peer = to
+	if e.isWildcard() {
+		e.source = route.from
+	}
+	return nil
 }
 
 // Close frees the port.

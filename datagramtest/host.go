@@ -44,7 +44,8 @@ var defaultAddrs = []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustPars
 func (n *Network) Host() *Host { return n.home }
 
 // AddHost adds a host with the given addresses. What it sends has the first
-// of the family as its source. No address, or one that is not unicast or a loopback address, is EINVAL, one that
+// of the family as its source, or to a link-local address the first of those. To a family of which it has no
+// address it cannot send (ENETUNREACH). No address, or one that is not unicast or a loopback address, is EINVAL, one that
 // another host has EADDRINUSE.
 func (n *Network) AddHost(addrs ...netip.Addr) (*Host, error) {
 	n.lock()

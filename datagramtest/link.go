@@ -112,8 +112,8 @@ type rule struct {
 // is out of range.
 //
 // Addresses are those of hosts, be they the same host's, and loopback addresses. A datagram to a group or to everybody
-// travels once to each host with a member: to the first address of its family that the host has, or
-// from the sender's to itself.
+// travels once to each host with a member: to the address from which that host would send to the sender; on the
+// sender's own host from its address to the same.
 func (n *Network) SetLink(from, to netip.Prefix, link Link) {
 	link.check()
 	from, to = from.Masked(), to.Masked()

@@ -47,7 +47,7 @@ func (e *endpoint) setMembership(m socket.Membership) error {
 // any more. mu must be held.
 func (e *endpoint) wants(p *packet) bool {
 	group := p.to.Addr()
-	if e.closed || !e.isWildcard() || e.score(p) == 0 {
+	if e.closed || !e.address().IsUnspecified() || e.score(p) == 0 {
 		return false
 	}
 	return group == broadcast ||
@@ -66,7 +66,8 @@ func (e *endpoint) sendToMembers(p packet, payload []byte) {
 	for _, h := range n.hosts {
 		to := h.source(p.from.Addr())
 		if h == e.host {
-			if group.IsMulticast() && e.options[socket.MulticastLoopback] == 0 {
+			// The loopback interface hears itself in any case.
+			if group.IsMulticast() && e.options[socket.MulticastLoopback] == 0 && p.ifIndex != loopbackIndex {
 				continue
 			}
 			to = p.from.Addr()

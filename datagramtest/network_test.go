@@ -90,7 +90,7 @@ func TestHosts(t *testing.T) {
 		server := w.conn(host.Listen(w.Context(), "udp", ":53"))
 		for _, asked := range []netip.Addr{first, second, local} {
 			client := w.conn(w.Listen(w.Context(), "udp", netip.AddrPortFrom(map[bool]netip.Addr{
-				true: here, false: netip.MustParseAddr("fe80::2"),
+				true: here, false: netip.MustParseAddr("fe80::2%eth0"),
 			}[asked.Is4()], 0).String()))
 			if asked == local {
 				asked = asked.WithZone(host.Interface().Name)

@@ -41,6 +41,9 @@ func (e *endpoint) setOption(option socket.Option, value int) error {
 		}
 	case socket.MulticastInterface:
 		if value < 0 || value > networkIndex {
+			if e.family == socket.IPv6 {
+				return syscall.ENODEV
+			}
 			return syscall.EADDRNOTAVAIL
 		}
 	case socket.ReadBuffer: // Linux doubles sizes, as it counts its own overhead

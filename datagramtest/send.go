@@ -1,6 +1,7 @@
 package datagramtest
 
 import (
+	"cmp"
 	"net/netip"
 	"os"
 	"syscall"
@@ -44,24 +45,16 @@ func (e *endpoint) send(d *socket.Outgoing) error {
 }
 
 func (e *endpoint) trySend(d *socket.Outgoing) error {
-	to := e.peer
-	switch {
-	case d.Name != nil:
+	if d.Name != nil {
 		return syscall.EAFNOSUPPORT
-	case d.Addr.IsValid():
-		var err error
-		if to, err = e.destination(d.Addr); err != nil {
-			return err
-		}
-	case !to.IsValid():
-		return syscall.EDESTADDRREQ
-	}
-	if to.Port() == 0 {
-		return syscall.EINVAL
 	}
 	var control socket.Control
 	if d.Control != nil {
 		control = *d.Control
+	}
+	to, err := e.destination(d.Addr, &control)
+	if err != nil {
+		return err
 	}
 	route, err := e.route(to.Addr(), control)
 	if err != nil {
@@ -93,6 +86,33 @@ func (e *endpoint) trySend(d *socket.Outgoing) error {
 	return nil
 }
 
+// destination returns where a datagram goes that is sent to an address, if to any, and checks what the caller
+// asks for beside it, as Linux does in udp_sendmsg and udpv6_sendmsg. mu must be held.
+func (e *endpoint) destination(addr netip.AddrPort, c *socket.Control) (netip.AddrPort, error) {
+	to := e.peer
+	if addr.IsValid() {
+		var zone int
+		var err error
+		if to, zone, err = resolve(addr); err != nil {
+			return to, err
+		}
+		c.IfIndex = cmp.Or(c.IfIndex, zone)
+	}
+	switch ip := to.Addr(); {
+	case !ip.IsValid():
+		return to, syscall.EDESTADDRREQ
+	case e.family == socket.IPv4 && ip.Is6(), c.Local.IsValid() && plain(c.Local).Is4() != ip.Is4():
+		return to, syscall.EAFNOSUPPORT
+	case !e.serves(ip):
+		return to, syscall.ENETUNREACH
+	case to.Port() == 0:
+		return to, syscall.EINVAL
+	case ip == broadcast && e.options[socket.Broadcast] == 0:
+		return to, syscall.EACCES
+	}
+	return to, nil
+}
+
 // isSeveral reports whether an address is that of a group or of everybody.
 func isSeveral(addr netip.Addr) bool { return addr.IsMulticast() || addr == broadcast }
 
@@ -103,90 +123,6 @@ func (e *endpoint) flow(from netip.Addr, to netip.AddrPort) flow {
 		f.host = e.host.addrs[0]
 	}
 	return f
-}
-
-// destination returns an address to send to in plain form. mu must be held.
-func (e *endpoint) destination(addr netip.AddrPort) (netip.AddrPort, error) {
-	addr = plainPort(addr)
-	ip := addr.Addr()
-	switch {
-	case !e.serves(ip):
-		return addr, syscall.EAFNOSUPPORT
-	case ip.IsUnspecified():
-		return netip.AddrPortFrom(loopback(ip), addr.Port()), nil
-	case ip == broadcast && e.options[socket.Broadcast] == 0:
-		return addr, syscall.EACCES
-	}
-	return addr, nil
-}
-
-// A route is how a datagram leaves.
-type route struct {
-	from    netip.Addr
-	ifIndex int // of the receiver
-}
-
-// route finds the way to an address. mu must be held.
-func (e *endpoint) route(to netip.Addr, c socket.Control) (route, error) {
-	several, local := isSeveral(to), e.host.has(to)
-	r := route{from: plain(c.Local), ifIndex: c.IfIndex}
-	if r.ifIndex == 0 {
-		r.ifIndex = e.device
-	}
-	if r.ifIndex == 0 && to.IsMulticast() {
-		r.ifIndex = e.options[socket.MulticastInterface]
-	}
-	switch r.ifIndex {
-	case 0:
-		r.ifIndex = networkIndex
-		if local {
-			r.ifIndex = loopbackIndex
-		}
-	case loopbackIndex:
-		if !several && !local {
-			return r, syscall.ENETUNREACH
-		}
-	case networkIndex:
-	default:
-		return r, syscall.ENODEV
-	}
-
-	switch {
-	case r.from.IsValid():
-		if !e.host.has(r.from) {
-			if r.from.Is4() {
-				return r, syscall.ENETUNREACH
-			}
-			return r, syscall.EINVAL
-		}
-	case !e.isWildcard():
-		r.from = e.local.Addr()
-	case e.source.IsValid() && e.source.Is4() == to.Is4():
-		r.from = e.source
-	case to.IsLoopback() || several && r.ifIndex == loopbackIndex:
-		r.from = loopback(to)
-	case local:
-		r.from = to
-	default:
-		r.from = e.host.source(to)
-	}
-	switch {
-	case r.from.Is4() != to.Is4():
-		return r, syscall.ENETUNREACH
-	case r.from.IsLoopback() && r.ifIndex == networkIndex && !local:
-		return r, syscall.EINVAL
-	}
-	return r, nil
-}
-
-// source returns the address from which the host sends to another, or the zero Addr.
-func (h *Host) source(to netip.Addr) netip.Addr {
-	for _, addr := range h.addrs {
-		if addr.Is4() == to.Is4() {
-			return addr
-		}
-	}
-	return netip.Addr{}
 }
 
 // unlimitedMTU is the MTU of a link without: no UDP datagram is longer.
