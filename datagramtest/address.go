@@ -2,6 +2,7 @@ package datagramtest
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/netip"
 	"slices"
@@ -17,6 +18,20 @@ func plain(addr netip.Addr) netip.Addr { return addr.Unmap().WithZone("") }
 
 func plainPort(addr netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(plain(addr.Addr()), addr.Port())
+}
+
+// plainPrefix returns a prefix of plain addresses. It panics if it is neither valid nor zero, which is a mistake
+// in the program.
+func plainPrefix(p netip.Prefix) netip.Prefix {
+	switch {
+	case p == netip.Prefix{}:
+		return p
+	case !p.IsValid():
+		panic(fmt.Sprintf("datagramtest: invalid Prefix with the address %v", p.Addr()))
+	case p.Addr().Is4In6() && p.Bits() >= 96:
+		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+	}
+	return p.Masked()
 }
 
 // zoned returns an address as hosts see it: link-local ones with the interface.

@@ -41,7 +41,7 @@ func (o Op) String() string {
 
 // A Fault is what goes wrong with some of the calls for an operation.
 type Fault struct {
-	Op Op
+	Op Op // OpListen if it is not set
 	// After is how many calls pass first, counted from [Faults.Inject].
 	After int
 	// Times is how many calls the fault strikes, one after the other unless Probability

@@ -45,8 +45,8 @@ func (n *Network) Host() *Host { return n.home }
 
 // AddHost adds a host with the given addresses. What it sends has the first
 // of the family as its source, or to a link-local address the first of those. To a family of which it has no
-// address it cannot send (ENETUNREACH). No address, or one that is not unicast or a loopback address, is EINVAL, one that
-// another host has EADDRINUSE.
+// address it cannot send (ENETUNREACH). No address, one given twice, or one that is not unicast or a loopback
+// address, is EINVAL, one that another host has EADDRINUSE.
 func (n *Network) AddHost(addrs ...netip.Addr) (*Host, error) {
 	n.lock()
 	defer n.mu.Unlock()
@@ -56,7 +56,8 @@ func (n *Network) AddHost(addrs ...netip.Addr) (*Host, error) {
 	addrs = slices.Clone(addrs)
 	for i, addr := range addrs {
 		addrs[i] = plain(addr)
-		if addr = addrs[i]; !addr.IsValid() || addr.IsUnspecified() || addr.IsMulticast() || addr.IsLoopback() || addr == broadcast {
+		if addr = addrs[i]; !addr.IsValid() || addr.IsUnspecified() || addr.IsMulticast() || addr.IsLoopback() || addr == broadcast ||
+			slices.Contains(addrs[:i], addr) {
 			return nil, fmt.Errorf("datagramtest: host with address %v: %w", addr, syscall.EINVAL)
 		}
 		if n.owners[addr] != nil {

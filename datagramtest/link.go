@@ -109,14 +109,14 @@ type rule struct {
 // SetLink gives a link to all paths from addresses in one prefix to addresses in another, in
 // this direction. The zero Prefix holds every address. Of several links for a
 // path, the one that was set last counts. What is under way stays so. It panics if a field of link
-// is out of range.
+// is out of range, or another Prefix is not valid.
 //
 // Addresses are those of hosts, be they the same host's, and loopback addresses. A datagram to a group or to everybody
 // travels once to each host with a member: to the address from which that host would send to the sender; on the
 // sender's own host from its address to the same.
 func (n *Network) SetLink(from, to netip.Prefix, link Link) {
 	link.check()
-	from, to = from.Masked(), to.Masked()
+	from, to = plainPrefix(from), plainPrefix(to)
 	n.lock()
 	defer n.mu.Unlock()
 	n.rules = slices.DeleteFunc(n.rules, func(r rule) bool { return r.from == from && r.to == to })
@@ -141,9 +141,10 @@ type cut struct{ a, b netip.Prefix }
 // Partition loses all datagrams sent between addresses in a and addresses in
 // b, in both directions, until heal is called; what is under way arrives. The zero Prefix
 // holds every address. Addresses are as for [Network.SetLink]: Partition(all, all) cuts a host off from itself too.
-// Partitions are independent of one another; healing again does nothing.
+// Partitions are independent of one another; healing again does nothing. It panics if a Prefix other than
+// the zero one is not valid.
 func (n *Network) Partition(a, b netip.Prefix) (heal func()) {
-	c := &cut{a, b}
+	c := &cut{plainPrefix(a), plainPrefix(b)}
 	n.lock()
 	defer n.mu.Unlock()
 	n.cuts = append(n.cuts, c)

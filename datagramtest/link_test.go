@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"net/netip"
 	"slices"
 	"strings"
 	"syscall"
@@ -301,6 +302,37 @@ func TestPartition(t *testing.T) {
 		w.send(a, b, "back")
 		w.expect(b, "back")
 		w.want(datagramtest.Stats{Sent: 6, Delivered: 3, Lost: 3})
+	})
+}
+
+func TestPrefixes(t *testing.T) {
+	simulate(t, 1, datagramtest.Link{}, func(w *world) {
+		a, b := w.at(here), w.at(there)
+		mapped := netip.MustParsePrefix("::ffff:10.0.0.0/120")
+		heal := w.Partition(mapped, all)
+		w.send(a, b, "lost")
+		heal()
+		w.SetLink(mapped, all, datagramtest.Link{Loss: 1})
+		w.send(a, b, "lost")
+		w.SetLink(netip.MustParsePrefix("10.0.0.77/24"), all, datagramtest.Link{}) // the same in another form
+		w.send(a, b, "arrives")
+		w.want(datagramtest.Stats{Sent: 3, Delivered: 1, Lost: 2})
+
+		invalid := netip.PrefixFrom(here, 64)
+		for name, call := range map[string]func(){
+			"Partition": func() { w.Partition(all, invalid) },
+			"SetLink":   func() { w.SetLink(invalid, all, datagramtest.Link{}) },
+		} {
+			func() {
+				defer func() {
+					if v := fmt.Sprint(recover()); !strings.Contains(v, "invalid Prefix") {
+						t.Errorf("%s: panic %v", name, v)
+					}
+				}()
+				call()
+			}()
+		}
+		w.send(a, b, "still arrives")
 	})
 }
 

@@ -113,7 +113,7 @@ func TestHosts(t *testing.T) {
 		w.expect(inside, "inside")
 		w.nothing(outside)
 
-		for _, addrs := range [][]netip.Addr{nil, {{}}, {netip.IPv4Unspecified()}, {netip.MustParseAddr("127.0.0.9")}, {netip.MustParseAddr("224.0.0.9")}} {
+		for _, addrs := range [][]netip.Addr{nil, {{}}, {netip.IPv4Unspecified()}, {netip.MustParseAddr("127.0.0.9")}, {netip.MustParseAddr("224.0.0.9")}, {beyond, beyond}} {
 			if _, err := w.AddHost(addrs...); !errors.Is(err, syscall.EINVAL) {
 				t.Errorf("AddHost(%v): %v, want EINVAL", addrs, err)
 			}
