@@ -32,8 +32,8 @@
 // Handles behave as on Linux, in what they may bind to, who receives what, errors, metadata, multicast,
 // broadcast (to 255.255.255.255) and receive buffers. These hold 64 MiB, so that only those overflow that
 // [datagram.WithReadBuffer] makes smaller. Where nobody listens, connected handles
-// get ECONNREFUSED and those with [datagram.WithNetworkErrors] are told, after the Delay of the way
-// back. Send buffers are never full: see [Faults] for that.
+// get ECONNREFUSED and those with [datagram.WithNetworkErrors] are told, unless a partition or the Loss of the
+// way back is against it, after its Delay and Jitter. Send buffers are never full: see [Faults] for that.
 //
 // Batches are real; nothing is segmented or coalesced. There is no descriptor:
 // [datagram.Conn.SyscallConn], [datagram.Conn.File] and the connection that

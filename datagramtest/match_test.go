@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"example.com/datagram"
@@ -142,6 +143,33 @@ func TestRefusalOfAnother(t *testing.T) {
 		}
 		w.want(datagramtest.Stats{Sent: 2, Refused: 2})
 	})
+}
+
+// News of a refusal travel back as a datagram would, each with the fate of its ordinal.
+func TestRefusalOnItsWay(t *testing.T) {
+	const sent = 200
+	for _, loss := range []float64{0, 0.5, 1} {
+		simulate(t, 1, datagramtest.Link{}, func(w *world) {
+			w.SetLink(only(there), all, datagramtest.Link{Loss: loss, Delay: time.Second, Jitter: time.Second})
+			start := time.Now()
+			var told []time.Duration
+			c := w.at(here, datagram.WithNetworkErrors(), datagram.WithErrorHandler(func(error) { told = append(told, time.Since(start)) }))
+			for range sent {
+				w.sendTo(c, netip.AddrPortFrom(there, 9), "anybody")
+			}
+			w.nothing(c)
+			synctest.Wait()
+			if n := len(told); n != int((1-loss)*sent) && (loss != 0.5 || n < sent/3 || n > sent*2/3) {
+				t.Errorf("told %d times of %d with a loss of %v", n, sent, loss)
+			}
+			for i, took := range told {
+				if took < time.Second || took > 2*time.Second || i > 0 && told[0] == told[len(told)-1] {
+					t.Errorf("took %v of %v", took, told)
+				}
+			}
+			w.want(datagramtest.Stats{Sent: sent, Refused: sent})
+		})
+	}
 }
 
 func TestBufferSizes(t *testing.T) {

@@ -147,13 +147,14 @@ func (n *Network) receiver(p *packet) *endpoint {
 }
 
 // reportRefusal tells the sender that nobody listens on a port, when the news has
-// travelled back. mu must be held.
+// travelled back, if it is not lost on the way. mu must be held.
 func (n *Network) reportRefusal(p *packet) {
-	here, there := p.from.Addr(), p.to.Addr()
-	if n.isCut(here, there) {
+	back := flow{from: p.to, to: p.from, host: p.host}
+	link, draws := n.link(back.from.Addr(), back.to.Addr()), n.path(back).draw(p.number)
+	if draws.loss < link.Loss || n.isCut(back.from.Addr(), back.to.Addr()) {
 		return
 	}
-	n.happen(&event{at: after(n.now(), n.link(there, here).Delay), packet: p, refusal: true})
+	n.happen(&event{at: link.travel(n.now(), draws.jitter), packet: p, refusal: true})
 }
 
 // refused tells the sender that nobody listened. mu must be held.
