@@ -117,13 +117,16 @@ func (o opener) Open(*os.File, socket.Config) (socket.Socket, error) {
 // configure says what the endpoint does of what a kernel could.
 func (e *endpoint) configure(config socket.Config) {
 	none := socket.Feature{Reason: "a simulated network has none"}
-	e.features = socket.Features{Segment: none, Coalesce: none}
-	e.features.Batch = socket.Feature{Active: config.Batch}
-	if !config.Batch {
-		e.features.Batch.Reason = config.Reason
+	f := &e.features
+	*f = socket.Features{Segment: none, Coalesce: none, ReceiveMessages: 1, SendMessages: 1, Segments: 1}
+	f.Describe(config, func(socket.Option) bool { return true }, true)
+	if config.Batch {
+		f.Batch.Active, f.ReceiveMessages, f.SendMessages = true, maxMessages, maxMessages
+	} else {
+		f.Batch.Reason = config.Reason
 	}
 	if config.LocalAddresses && e.isWildcard() {
-		e.options[socket.ReceiveLocal] = 1
+		f.Local, e.options[socket.ReceiveLocal] = socket.Feature{Active: true}, 1
 	}
 }
 
@@ -134,7 +137,6 @@ func (e *endpoint) apply(address string, config socket.Config) error {
 			return &socket.SettingError{Option: s.Option, Err: err}
 		}
 	}
-	e.features.Local.Active = e.options[socket.ReceiveLocal] != 0
 	switch config.Interface {
 	case "":
 	case loopbackName:

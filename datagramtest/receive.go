@@ -61,7 +61,7 @@ func (e *endpoint) refused(call string) error {
 	return os.NewSyscallError(call, errno)
 }
 
-// maxMessages is how many datagrams a receive takes at most.
+// maxMessages is how many datagrams a call moves at most, if it may be more than one.
 const maxMessages = 64
 
 // Receive waits for datagrams or errors.
@@ -106,10 +106,7 @@ func (e *endpoint) reclaim() {
 
 // take takes datagrams from the receive buffer. mu must be held.
 func (e *endpoint) take() []socket.Incoming {
-	n := 1
-	if e.limits.Batch {
-		n = min(len(e.arrived), maxMessages)
-	}
+	n := min(len(e.arrived), e.features.ReceiveMessages)
 	for _, a := range e.arrived[:n] {
 		e.buffered -= overhead + a.size
 		e.messages = append(e.messages, e.incoming(a))

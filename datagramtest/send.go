@@ -10,14 +10,12 @@ import (
 	"example.com/datagram/internal/socket"
 )
 
-// Send hands datagrams to the network, which always has room: one, or all if it is asked for batches.
+// Send hands datagrams to the network, which always has room.
 func (e *endpoint) Send(ds []socket.Outgoing, _ bool) (int, error) {
 	n := e.network
 	n.lock()
 	defer n.mu.Unlock()
-	if !e.limits.Batch {
-		ds = ds[:min(len(ds), 1)]
-	}
+	ds = ds[:min(len(ds), e.features.SendMessages)]
 	for i := range ds {
 		if err := e.send(&ds[i]); err != nil {
 			return i, err
