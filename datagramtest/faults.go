@@ -42,7 +42,8 @@ func (o Op) String() string {
 // A Fault is what goes wrong with some of the calls for an operation.
 type Fault struct {
 	Op Op // OpListen if it is not set
-	// After is how many calls pass first, counted from [Faults.Inject].
+	// After is how many calls pass first, counted from [Faults.Inject]. How many datagrams a call of OpSend moves
+	// is up to the send queue. With [datagram.OffloadNone] it is one.
 	After int
 	// Times is how many calls the fault strikes, one after the other unless Probability
 	// leaves some out. 0 is once, or without end if there is a Probability.
@@ -59,8 +60,8 @@ type Fault struct {
 	// arrives truncated, unless the system has coalesced it with others.
 	Short int
 	// Err is the error of the call, usually a [syscall.Errno]. What no socket lets
-	// through acts as it does there: of EINTR nothing is seen, and EAGAIN makes a receive and a queued
-	// send wait, for a millisecond, while a send that may not wait is told.
+	// through acts as it does there: after EINTR the call is made again, a millisecond later, as after
+	// EAGAIN that of a receive or a queued send, while a send that may not wait is told.
 	Err error
 }
 
