@@ -34,7 +34,7 @@ type endpoint struct {
 	source netip.Addr     // chosen when a wildcard endpoint was connected
 
 	options     [socket.Options]int
-	memberships map[membership]bool
+	memberships map[membership]sources
 
 	arrived  []*arrival
 	buffered int // what arrived takes of the receive buffer
@@ -62,7 +62,7 @@ func (o opener) Listen(ctx context.Context, network, address string, config sock
 	fail.Addr = net.UDPAddrFromAddrPort(local)
 	e := &endpoint{
 		network: o.network, family: family, name: network, local: plainPort(local), limits: config.Limits,
-		options: defaultOptions, memberships: make(map[membership]bool),
+		options: defaultOptions, memberships: make(map[membership]sources),
 	}
 	e.changed.L = &o.network.mu
 	e.options[socket.ReuseAddr] = asInt(group)

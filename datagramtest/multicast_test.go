@@ -3,6 +3,7 @@ package datagramtest_test
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"strings"
 	"syscall"
@@ -168,6 +169,81 @@ func TestMulticastLinks(t *testing.T) {
 			if after := w.Stats(); after.Sent != before.Sent+2 || after.Lost != before.Lost+lost {
 				t.Errorf("%+v: %v", test, after)
 			}
+		}
+	})
+}
+
+// Joining and leaving have the outcomes of Linux, odd ones among them: a source joined after the group narrows it to
+// that source, and the last source left leaves the group.
+func TestMemberships(t *testing.T) {
+	for _, family := range []struct{ group, source, other string }{
+		{"239.1.2.3", "10.0.0.1", "10.0.0.3"}, {"ff02::123", "2001:db8::5", "2001:db8::6"},
+	} {
+		simulate(t, 1, datagramtest.Link{}, func(w *world) {
+			group, source, other := netip.MustParseAddr(family.group), netip.MustParseAddr(family.source), netip.MustParseAddr(family.other)
+			to := netip.AddrPortFrom(group, 7)
+			c := w.conn(w.Host().Listen(w.Context(), "udp", ":7"))
+			sender, stranger := w.at(source), w.at(other)
+			ifi, gone := w.Host().Interface(), &net.Interface{Index: 77}
+			join := func(ifi *net.Interface) error { return c.JoinGroup(group, ifi) }
+			leave := func(ifi *net.Interface) error { return c.LeaveGroup(group, ifi) }
+			joinSource := func(ifi *net.Interface) error { return c.JoinSourceGroup(group, source, ifi) }
+			leaveSource := func(ifi *net.Interface) error { return c.LeaveSourceGroup(group, source, ifi) }
+			for i, step := range []struct {
+				call                func(*net.Interface) error
+				ifi                 *net.Interface
+				want                error
+				hears, hearsSomeone bool // the source, others
+			}{
+				{join, gone, syscall.ENODEV, false, false},
+				{joinSource, gone, syscall.ENODEV, false, false},
+				{leaveSource, gone, syscall.ENODEV, false, false},
+				{leave, gone, syscall.EADDRNOTAVAIL, false, false},
+				{leaveSource, ifi, syscall.EINVAL, false, false},
+				{joinSource, ifi, nil, true, false},
+				{joinSource, ifi, syscall.EADDRNOTAVAIL, true, false},
+				{join, ifi, syscall.EADDRINUSE, true, false},
+				{leaveSource, ifi, nil, false, false},
+				{leave, ifi, syscall.EADDRNOTAVAIL, false, false},
+				{join, ifi, nil, true, true},
+				{join, ifi, syscall.EADDRINUSE, true, true},
+				{joinSource, ifi, nil, true, false},
+				{leave, ifi, nil, false, false},
+				{join, ifi, nil, true, true},
+				{leaveSource, ifi, syscall.EADDRNOTAVAIL, false, false},
+				{leave, ifi, nil, false, false},
+			} {
+				if err := step.call(step.ifi); !errors.Is(err, step.want) {
+					t.Errorf("%v, step %d: %v, want %v", group, i, err, step.want)
+				}
+				for from, want := range map[*datagram.Conn]bool{sender: step.hears, stranger: step.hearsSomeone} {
+					before := w.Stats().Delivered
+					w.sendTo(from, to, "x")
+					if got := w.Stats().Delivered > before; got != want {
+						t.Errorf("%v, step %d: heard: %v, want %v", group, i, got, want)
+					}
+				}
+			}
+			limit, err := 0, error(nil)
+			for addr := source; err == nil; limit, addr = limit+1, addr.Next() {
+				err = c.JoinSourceGroup(group, addr, nil)
+			}
+			if want := map[bool]int{true: 11, false: 65}[group.Is4()]; limit != want || !errors.Is(err, syscall.ENOBUFS) {
+				t.Errorf("source %d of %v: %v", limit, group, err)
+			}
+			limit, err = 1, nil
+			for addr := group.Next(); err == nil && limit < 30; limit, addr = limit+1, addr.Next() {
+				err = c.JoinGroup(addr, nil)
+			}
+			if group.Is4() != errors.Is(err, syscall.ENOBUFS) || group.Is4() && limit != 21 {
+				t.Errorf("group %d with %v: %v", limit, group, err)
+			}
+		})
+	}
+	simulate(t, 1, datagramtest.Link{}, func(w *world) {
+		c := w.conn(w.Host().Listen(w.Context(), "udp4", ":7"))
+		if err := c.JoinGroup(netip.MustParseAddr("ff02::1:2"), &net.Interface{Index: 77}); !errors.Is(err, syscall.ENOPROTOOPT) {
+			t.Errorf("a group of the other family: %v", err)
 		}
 	})
 }
