@@ -25,6 +25,7 @@ type Network struct {
 	home   *Host
 	hosts  []*Host // in the order in which they were made
 	owners map[netip.Addr]*Host
+	keep   func(from, to netip.AddrPort, payload []byte) bool // nil keeps all
 	usual  *Link
 	rules  []rule
 	cuts   []*cut

@@ -76,6 +76,9 @@ func (e *endpoint) trySend(d *socket.Outgoing) error {
 	if p.trafficClass == 0 {
 		p.trafficClass = uint8(e.options[socket.TrafficClass])
 	}
+	if keep := e.network.keep; keep != nil {
+		p.filtered = !keep(f.from, f.to, d.Payload)
+	}
 	if several {
 		e.sendToMembers(p, d.Payload)
 	} else {

@@ -15,8 +15,8 @@ type Stats struct {
 	// Delivered counts datagrams, copies included, that were put into a receive buffer. From there on
 	// the [datagram.Stats] of the receiver count.
 	Delivered uint64
-	// Lost counts datagrams lost by Loss, by a partition, by [Network.Close], those to a group without a member
-	// and, to a group, those longer than an MTU.
+	// Lost counts datagrams lost by Loss, by a partition, by [Network.Filter], by [Network.Close], those to a
+	// group without a member and, to a group, those longer than an MTU.
 	Lost uint64
 	// Duplicated counts the copies that the network made.
 	Duplicated uint64

@@ -16,7 +16,8 @@ type packet struct {
 	chunk  *buffer.Chunk
 	size   int
 
-	sender *endpoint
+	sender   *endpoint
+	filtered bool
 	// members of a host are those that a datagram to several is for. Other datagrams are for whoever is
 	// bound to their destination when they arrive.
 	members      []*endpoint
@@ -41,6 +42,9 @@ func (n *Network) transmit(p *packet, along flow) {
 	n.noteSent(p, along)
 	draws := path.draw(p.number)
 	switch {
+	case p.filtered:
+		n.lose(p, "filter")
+		return
 	case n.isCut(along.from.Addr(), along.to.Addr()):
 		n.lose(p, "partition")
 		return
