@@ -9,7 +9,8 @@ import (
 )
 
 // A Link says what becomes of datagrams on a path: those from one
-// address and port to another. The zero Link delivers each at once.
+// address and port to another. The zero Link delivers each at once. Links are also what
+// leads from a host to itself, by its own addresses and by those of loopback.
 //
 // What a path does to a datagram it does in this order: it loses, queues, delays,
 // corrupts, duplicates.
@@ -33,7 +34,8 @@ type Link struct {
 
 	// Rate is how many payload bytes a path carries in a second, 0 for any
 	// number. Queue is how many may wait until it is their turn, 0 for any number; a datagram that finds
-	// no room in the queue is lost, but never one that need not wait. Paths do not share a rate.
+	// no room in the queue is lost, but never one that need not wait. Each path has a rate of its
+	// own: no two handles share one.
 	Rate, Queue int
 
 	// MTU is the size of the largest IP packet, headers included: 20 bytes for
