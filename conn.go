@@ -81,7 +81,7 @@ func Listen(ctx context.Context, network, address string, opts ...Option) (*Conn
 // host, as for [net.Dial].
 func Dial(ctx context.Context, network, address string, opts ...Option) (*Conn, error) {
 	return opened(opts, func(c *Conn) error {
-		peer, err := resolve(ctx, network, address)
+		peer, err := resolve(ctx, c.config.network, network, address)
 		if err != nil {
 			return &net.OpError{Op: "dial", Net: network, Err: err}
 		}
@@ -123,7 +123,7 @@ func Open(f *os.File, opts ...Option) (*Conn, error) {
 		}
 		config := c.socketConfig()
 		config.Shared = !c.config.offloadAsked || c.config.offload < OffloadAll
-		s, err := socket.Open(f, config)
+		s, err := c.config.network.Open(f, config)
 		if err != nil {
 			return c.opError("open", nil, err)
 		}

@@ -221,14 +221,15 @@ func (a RawAddr) String() string { return socket.RawAddr(a).String() }
 // IPv4 comes first unless the network is "udp6". It blocks until the name is
 // resolved or ctx ends.
 func Resolve(ctx context.Context, network, address string) (netip.AddrPort, error) {
-	addr, err := resolve(ctx, network, address)
+	addr, err := resolve(ctx, socket.Kernel{}, network, address)
 	if err != nil {
 		return netip.AddrPort{}, &net.OpError{Op: "resolve", Net: network, Err: err}
 	}
 	return addr, nil
 }
 
-func resolve(ctx context.Context, network, address string) (netip.AddrPort, error) {
+// resolve is Resolve for a handle on a network that may have names of its own.
+func resolve(ctx context.Context, on socket.Network, network, address string) (netip.AddrPort, error) {
 	if ctx == nil {
 		return netip.AddrPort{}, syscall.EINVAL
 	}
@@ -251,7 +252,7 @@ func resolve(ctx context.Context, network, address string) (netip.AddrPort, erro
 		}
 		return netip.AddrPortFrom(wildcard, uint16(port)), nil
 	}
-	ips, err := net.DefaultResolver.LookupNetIP(ctx, family, host)
+	ips, err := on.LookupNetIP(ctx, family, host)
 	if err != nil {
 		return netip.AddrPort{}, err
 	}

@@ -48,15 +48,8 @@ func (c *Conn) LeaveSourceGroup(group, source netip.Addr, ifi *net.Interface) er
 }
 
 func (c *Conn) membership(op string, m socket.Membership, anySource bool) error {
-	if zone := m.Group.Zone(); zone != "" && m.Interface == nil {
-		ifi, err := net.InterfaceByName(zone)
-		if err != nil {
-			return c.opError(op, &net.IPAddr{IP: m.Group.AsSlice(), Zone: zone}, err)
-		}
-		m.Interface = ifi
-	}
-	m.Group, m.Source = m.Group.Unmap().WithZone(""), m.Source.Unmap().WithZone("")
-	addr := &net.IPAddr{IP: m.Group.AsSlice()}
+	m.Group, m.Source = m.Group.Unmap(), m.Source.Unmap().WithZone("")
+	addr := &net.IPAddr{IP: m.Group.AsSlice(), Zone: m.Group.Zone()}
 	if !m.Group.IsMulticast() || interfaceIndex(m.Interface) < 0 || !anySource && m.Source.BitLen() != m.Group.BitLen() {
 		return c.opError(op, addr, c.argumentError())
 	}

@@ -7,9 +7,15 @@ import (
 
 // Package datagramtest puts simulated networks and injected faults beneath handles.
 func init() {
-	hook.WithNetwork = func(wrap func(socket.Network) socket.Network) any {
+	hook.WithNetwork = func(network socket.Network) any {
 		return Option(func(c *config) error {
-			c.network = wrap(c.network)
+			c.network = network
+			return nil
+		})
+	}
+	hook.WrapNetwork = func(wrap func(socket.Network) socket.Network) any {
+		return Option(func(c *config) error {
+			c.wrappers = append(c.wrappers, wrap)
 			return nil
 		})
 	}

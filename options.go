@@ -21,6 +21,7 @@ type config struct {
 	settings settings // what the socket has or will have
 
 	network       socket.Network
+	wrappers      []func(socket.Network) socket.Network // to put around network, the first innermost
 	interfaceName string
 	control       func(network, address string, c syscall.RawConn) error
 
@@ -74,6 +75,9 @@ func newConfig(opts []Option) (config, error) {
 		if err := opt(&c); err != nil {
 			return c, err
 		}
+	}
+	for _, wrap := range c.wrappers {
+		c.network = wrap(c.network)
 	}
 	return c, nil
 }

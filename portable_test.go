@@ -12,7 +12,7 @@ import (
 
 // portablePath makes a handle use the implementation that every system has.
 func portablePath() datagram.Option {
-	return hook.WithNetwork(func(n socket.Network) socket.Network { return portableNetwork{n} }).(datagram.Option)
+	return hook.WrapNetwork(func(n socket.Network) socket.Network { return portableNetwork{n} }).(datagram.Option)
 }
 
 type portableNetwork struct{ socket.Network }

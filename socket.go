@@ -24,7 +24,7 @@ func (c *Conn) bindOpen(ctx context.Context, s *openSocket, network, address str
 	if address == "" {
 		address = ":0" // as for net.ListenPacket
 	}
-	addr, err := resolve(ctx, network, address)
+	addr, err := resolve(ctx, c.config.network, network, address)
 	if err != nil {
 		return c.opError("listen", nil, err)
 	}

@@ -2,8 +2,11 @@ package datagramtest
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/netip"
+	"slices"
+	"strings"
 
 	"example.com/datagram/internal/socket"
 )
@@ -15,6 +18,20 @@ func plain(addr netip.Addr) netip.Addr { return addr.Unmap().WithZone("") }
 
 func plainPort(addr netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(plain(addr.Addr()), addr.Port())
+}
+
+// plainPrefix returns a prefix of plain addresses. It panics if it is neither valid nor zero, which is a mistake
+// in the program.
+func plainPrefix(p netip.Prefix) netip.Prefix {
+	switch {
+	case p == netip.Prefix{}:
+		return p
+	case !p.IsValid():
+		panic(fmt.Sprintf("datagramtest: invalid Prefix with the address %v", p.Addr()))
+	case p.Addr().Is4In6() && p.Bits() >= 96:
+		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+	}
+	return p.Masked()
 }
 
 // zoned returns an address as hosts see it: link-local ones with the interface.
@@ -33,9 +50,31 @@ func loopback(addr netip.Addr) netip.Addr {
 	return netip.IPv6Loopback()
 }
 
-// parseAddress returns the family and the address that an endpoint gets, as package net
+// LookupNetIP knows localhost and addresses.
+func (o opener) LookupNetIP(_ context.Context, network, host string) ([]netip.Addr, error) {
+	addrs := []netip.Addr{loopback(netip.IPv4Unspecified()), loopback(netip.IPv6Unspecified())}
+	if host != "localhost" {
+		addr, err := netip.ParseAddr(host)
+		if err != nil {
+			return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
+		}
+		addrs = []netip.Addr{addr.Unmap()}
+	}
+	addrs = slices.DeleteFunc(addrs, func(addr netip.Addr) bool {
+		return addr.Is4() && network == "ip6" || addr.Is6() && network == "ip4"
+	})
+	if len(addrs) == 0 {
+		return nil, &net.AddrError{Err: "no suitable address found", Addr: host}
+	}
+	return addrs, nil
+}
+
+// parseAddress returns the family and the address, with its zone, that an endpoint gets, as package net
 // chooses them, and whether the address was that of a group.
-func parseAddress(ctx context.Context, network, address string) (family socket.Family, local netip.AddrPort, group bool, err error) {
+func (o opener) parseAddress(ctx context.Context, network, address string) (family socket.Family, local netip.AddrPort, group bool, err error) {
+	if address == "" {
+		address = ":0"
+	}
 	host, service, err := net.SplitHostPort(address)
 	if err != nil {
 		return 0, local, false, err
@@ -48,21 +87,12 @@ func parseAddress(ctx context.Context, network, address string) (family socket.F
 	if network == "udp4" {
 		addr = netip.IPv4Unspecified()
 	}
-	switch host {
-	case "":
-	case "localhost":
-		addr = loopback(addr)
-		if network == "udp" {
-			addr = loopback(netip.IPv4Unspecified())
+	if host != "" {
+		addrs, err := o.LookupNetIP(ctx, "ip"+strings.TrimPrefix(network, "udp"), host)
+		if err != nil {
+			return 0, local, false, err
 		}
-	default:
-		if addr, err = netip.ParseAddr(host); err != nil {
-			return 0, local, false, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
-		}
-		addr = plain(addr)
-	}
-	if addr.Is4() && network == "udp6" || addr.Is6() && network == "udp4" {
-		return 0, local, false, &net.AddrError{Err: "no suitable address", Addr: host}
+		addr = addrs[0]
 	}
 	family = socket.IPv6
 	if addr.Is4() {

@@ -74,12 +74,12 @@ func factory(n socket.Network) sockettest.Factory {
 }
 
 func transient(n socket.Network) socket.Network {
-	return faultyNetwork{NewFaults(
+	return faultyNetwork{n, NewFaults(
 		1,
 		Fault{Op: OpSend, Probability: 0.3, Short: 1},
 		Fault{Op: OpSend, Probability: 0.1, Err: syscall.EINTR},
 		Fault{Op: OpReceive, Probability: 0.1, Err: syscall.EINTR},
 		Fault{Op: OpReceive, Probability: 0.02, Err: syscall.EAGAIN},
 		Fault{Op: OpReceive, Probability: 0.02, Delay: time.Millisecond},
-	), n}
+	)}
 }

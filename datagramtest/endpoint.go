@@ -34,7 +34,7 @@ type endpoint struct {
 	source netip.Addr     // chosen when a wildcard endpoint was connected
 
 	options     [socket.Options]int
-	memberships map[membership]bool
+	memberships map[membership]sources
 
 	arrived  []*arrival
 	buffered int // what arrived takes of the receive buffer
@@ -48,51 +48,85 @@ type endpoint struct {
 	changed     sync.Cond // something of what Receive waits for
 }
 
-// Listen makes an endpoint.
+// Listen makes an endpoint. Errors name the network and the address, as those of package net.
 func (o opener) Listen(ctx context.Context, network, address string, config socket.Config) (socket.Socket, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	family, local, group, err := parseAddress(ctx, network, address)
+	fail := &net.OpError{Op: "listen", Net: network}
+	family, local, group, err := o.parseAddress(ctx, network, address)
 	if err != nil {
-		return nil, err
+		fail.Err = err
+		return nil, fail
 	}
+	fail.Addr = net.UDPAddrFromAddrPort(local)
 	e := &endpoint{
-		network: o.network, family: family, name: network, local: local, limits: config.Limits,
-		options: defaultOptions, memberships: make(map[membership]bool),
+		network: o.network, family: family, name: network, local: plainPort(local), limits: config.Limits,
+		options: defaultOptions, memberships: make(map[membership]sources),
 	}
 	e.changed.L = &o.network.mu
 	e.options[socket.ReuseAddr] = asInt(group)
 	e.configure(config)
-	if err := e.apply(address, config); err != nil {
-		return nil, err
+	if fail.Err = e.apply(address, config); fail.Err != nil {
+		return nil, fail
 	}
+	if fail.Err = o.bind(e, local.Addr()); fail.Err != nil {
+		return nil, fail
+	}
+	return e, nil
+}
 
-	o.network.mu.Lock()
+// bind puts an endpoint on a host.
+func (o opener) bind(e *endpoint, addr netip.Addr) error {
+	o.network.lock()
 	defer o.network.mu.Unlock()
 	if o.network.closed {
-		return nil, net.ErrClosed
+		return net.ErrClosed
+	}
+	if err := checkZone(addr); err != nil {
+		return os.NewSyscallError("bind", err)
 	}
 	host := o.host
 	if host == nil {
-		host = o.network.hostOf(local.Addr())
+		host = o.network.hostOf(e.local.Addr())
 	}
-	if err := host.bind(e); err != nil {
-		return nil, err
+	return host.bind(e)
+}
+
+// checkZone checks the zone of an address to bind to. Those that need none may have any.
+func checkZone(addr netip.Addr) error {
+	if !needsZone(addr) {
+		return nil
 	}
-	return e, nil
+	switch index := interfaceIndex(addr.Zone()); {
+	case index < 0:
+		return syscall.EINVAL
+	case index == loopbackIndex:
+		return syscall.EADDRNOTAVAIL
+	case index != networkIndex:
+		return syscall.ENODEV
+	}
+	return nil
+}
+
+// Open fails: a descriptor belongs to the system.
+func (o opener) Open(*os.File, socket.Config) (socket.Socket, error) {
+	return nil, errors.ErrUnsupported
 }
 
 // configure says what the endpoint does of what a kernel could.
 func (e *endpoint) configure(config socket.Config) {
 	none := socket.Feature{Reason: "a simulated network has none"}
-	e.features = socket.Features{Segment: none, Coalesce: none}
-	e.features.Batch = socket.Feature{Active: config.Batch}
-	if !config.Batch {
-		e.features.Batch.Reason = config.Reason
+	f := &e.features
+	*f = socket.Features{Segment: none, Coalesce: none, ReceiveMessages: 1, SendMessages: 1, Segments: 1}
+	f.Describe(config, func(socket.Option) bool { return true }, true)
+	if config.Batch {
+		f.Batch.Active, f.ReceiveMessages, f.SendMessages = true, maxMessages, maxMessages
+	} else {
+		f.Batch.Reason = config.Reason
 	}
 	if config.LocalAddresses && e.isWildcard() {
-		e.options[socket.ReceiveLocal] = 1
+		f.Local, e.options[socket.ReceiveLocal] = socket.Feature{Active: true}, 1
 	}
 }
 
@@ -103,7 +137,6 @@ func (e *endpoint) apply(address string, config socket.Config) error {
 			return &socket.SettingError{Option: s.Option, Err: err}
 		}
 	}
-	e.features.Local.Active = e.options[socket.ReceiveLocal] != 0
 	switch config.Interface {
 	case "":
 	case loopbackName:
@@ -150,7 +183,7 @@ func (e *endpoint) ended() error {
 
 // do calls f with mu held, if the endpoint is open.
 func (e *endpoint) do(f func() error) error {
-	e.network.mu.Lock()
+	e.network.lock()
 	defer e.network.mu.Unlock()
 	if err := e.ended(); err != nil {
 		return err
@@ -160,7 +193,7 @@ func (e *endpoint) do(f func() error) error {
 
 // Info describes the endpoint.
 func (e *endpoint) Info() socket.Info {
-	e.network.mu.Lock()
+	e.network.lock()
 	defer e.network.mu.Unlock()
 	info := socket.Info{Family: e.family, UDP: true, Network: e.name}
 	if e.ended() == nil {
@@ -176,30 +209,44 @@ func (e *endpoint) Bind(netip.AddrPort) error {
 
 // Connect sets the peer, or for the zero AddrPort dissolves the association.
 func (e *endpoint) Connect(peer netip.AddrPort) error {
-	return e.do(func() error {
-		if !peer.IsValid() {
-			e.peer, e.source = netip.AddrPort{}, netip.Addr{}
-			return nil
-		}
-		to, err := e.destination(peer)
-		if err != nil {
-			return os.NewSyscallError("connect", err)
-		}
-		route, err := e.route(to.Addr(), socket.Control{})
-		if err != nil {
-			return os.NewSyscallError("connect", err)
-		}
-		e.peer = to
-		if e.isWildcard() {
-			e.source = route.from
-		}
+	return e.do(func() error { return os.NewSyscallError("connect", e.connect(peer)) })
+}
+
+func (e *endpoint) connect(peer netip.AddrPort) error {
+	if !peer.IsValid() {
+		e.peer, e.source = netip.AddrPort{}, netip.Addr{}
 		return nil
-	})
+	}
+	if e.family == socket.Dual && peer.Addr() == netip.IPv4Unspecified() { // the wildcard of both families
+		peer = netip.AddrPortFrom(netip.IPv6Unspecified(), peer.Port())
+	}
+	to, zone, err := resolve(peer)
+	if err != nil {
+		return err
+	}
+	control := socket.Control{IfIndex: zone}
+	switch {
+	case !e.serves(to.Addr()):
+		return syscall.EAFNOSUPPORT
+	case needsZone(to.Addr()) && e.outgoing(to.Addr(), control) == 0:
+		return syscall.EINVAL
+	case to.Addr() == broadcast && e.options[socket.Broadcast] == 0:
+		return syscall.EACCES
+	}
+	route, err := e.route(to.Addr(), control)
+	if err != nil {
+		return err
+	}
+	e.peer = to
+	if e.isWildcard() {
+		e.source = route.from
+	}
+	return nil
 }
 
 // Close frees the port.
 func (e *endpoint) Close() error {
-	e.network.mu.Lock()
+	e.network.lock()
 	defer e.network.mu.Unlock()
 	if e.closed {
 		return net.ErrClosed

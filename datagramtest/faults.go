@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"example.com/datagram"
+	"example.com/datagram/internal/hook"
 	"example.com/datagram/internal/socket"
 )
 
@@ -15,7 +16,7 @@ type Op uint8
 
 // The operations.
 const (
-	OpListen     Op = iota // make and bind a socket: socket(2), bind(2)
+	OpListen     Op = iota // make and bind a socket: socket(2), bind(2); or open that of a file
 	OpConnect              // connect or disconnect: connect(2)
 	OpSend                 // send one datagram or several: sendmsg(2), sendmmsg(2)
 	OpReceive              // receive: recvmsg(2), recvmmsg(2)
@@ -40,8 +41,9 @@ func (o Op) String() string {
 
 // A Fault is what goes wrong with some of the calls for an operation.
 type Fault struct {
-	Op Op
-	// After is how many calls pass first, counted from [Faults.Inject].
+	Op Op // OpListen if it is not set
+	// After is how many calls pass first, counted from [Faults.Inject]. How many datagrams a call of OpSend moves
+	// is up to the send queue. With [datagram.OffloadNone] it is one.
 	After int
 	// Times is how many calls the fault strikes, one after the other unless Probability
 	// leaves some out. 0 is once, or without end if there is a Probability.
@@ -58,8 +60,8 @@ type Fault struct {
 	// arrives truncated, unless the system has coalesced it with others.
 	Short int
 	// Err is the error of the call, usually a [syscall.Errno]. What no socket lets
-	// through acts as it does there: of EINTR nothing is seen, and EAGAIN makes a receive and a queued
-	// send wait, for a millisecond, while a send that may not wait is told.
+	// through acts as it does there: after EINTR the call is made again, a millisecond later, as after
+	// EAGAIN that of a receive or a queued send, while a send that may not wait is told.
 	Err error
 }
 
@@ -133,10 +135,11 @@ func (f *Faults) Calls(op Op) (calls, struck uint64) {
 	return f.calls[op], f.struck[op]
 }
 
-// Option returns an option that injects the faults into a handle. It has no effect
-// on [datagram.Open]. Given together with [Network.Option] or [Host.Option] it has to come after it.
+// Option returns an option that injects the faults into a handle, on the system's network or on
+// that of [Network.Option] or [Host.Option]. Of several Faults for a handle those given last strike first.
 func (f *Faults) Option() datagram.Option {
-	return wrapNetwork(func(beneath socket.Network) socket.Network { return faultyNetwork{f, beneath} })
+	wrap := func(beneath socket.Network) socket.Network { return faultyNetwork{beneath, f} }
+	return hook.WrapNetwork(wrap).(datagram.Option)
 }
 
 // strike counts a call, and returns the fault that strikes it, if any.

@@ -133,6 +133,42 @@ func TestFaultStorm(t *testing.T) {
 	})
 }
 
+// An endless fault neither keeps time from passing nor StopRecv and Close from ending.
+func TestFaultEndless(t *testing.T) {
+	for _, errno := range []syscall.Errno{syscall.EINTR, syscall.EAGAIN} {
+		simulate(t, 1, datagramtest.Link{}, func(w *world) {
+			faults := datagramtest.NewFaults(1,
+				datagramtest.Fault{Op: datagramtest.OpSend, Probability: 1, Err: errno},
+				datagramtest.Fault{Op: datagramtest.OpReceive, Probability: 1, Err: errno},
+			)
+			c := w.at(here, faults.Option())
+			start := time.Now()
+			for range 2 {
+				ch := c.Recv()
+				time.Sleep(time.Second)
+				if err := c.StopRecv(); err != nil {
+					t.Error(err)
+				}
+				<-ch
+			}
+			ended := make(chan error, 1)
+			if err := c.SendFunc(w.Context(), datagram.To(c.LocalAddr(), nil), func(err error) { ended <- err }); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+			if err := <-ended; !errors.Is(err, net.ErrClosed) {
+				t.Errorf("the send ended with %v", err)
+			}
+			if took := time.Since(start); took != 3*time.Second {
+				t.Errorf("took %v", took)
+			}
+		})
+	}
+}
+
 // Close and StopRecv do not wait for a delay to end.
 func TestFaultDelay(t *testing.T) {
 	simulate(t, 1, datagramtest.Link{}, func(w *world) {

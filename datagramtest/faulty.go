@@ -15,11 +15,20 @@ import (
 
 // A faultyNetwork injects faults into the sockets of a network.
 type faultyNetwork struct {
-	faults  *Faults
-	beneath socket.Network
+	socket.Network
+	faults *Faults
 }
 
 func (n faultyNetwork) Listen(ctx context.Context, network, address string, config socket.Config) (socket.Socket, error) {
+	return n.open(ctx, func() (socket.Socket, error) { return n.Network.Listen(ctx, network, address, config) })
+}
+
+func (n faultyNetwork) Open(f *os.File, config socket.Config) (socket.Socket, error) {
+	return n.open(context.Background(), func() (socket.Socket, error) { return n.Network.Open(f, config) })
+}
+
+// open injects faults into the making of a socket, and into the socket.
+func (n faultyNetwork) open(ctx context.Context, beneath func() (socket.Socket, error)) (socket.Socket, error) {
 	fault := n.faults.strike(OpListen)
 	if !pause(fault.Delay, ctx.Done(), nil) {
 		return nil, ctx.Err()
@@ -27,23 +36,27 @@ func (n faultyNetwork) Listen(ctx context.Context, network, address string, conf
 	if fault.Err != nil {
 		return nil, os.NewSyscallError("socket", fault.Err)
 	}
-	s, err := n.beneath.Listen(ctx, network, address, config)
+	s, err := beneath()
 	if err != nil {
 		return nil, err
 	}
-	return &faultySocket{Socket: s, faults: n.faults, closed: make(chan struct{}), interrupted: make(chan struct{}, 1)}, nil
+	return &faultySocket{Socket: s, faults: n.faults, closed: make(chan struct{}), interrupted: make(chan struct{})}, nil
 }
 
-// A faultySocket injects faults into the calls of a socket. Once it is closed there are none.
+// A faultySocket injects faults into the calls of a socket. Once it is closed there are none, nor
+// into receives while it is interrupted.
 type faultySocket struct {
 	socket.Socket
-	faults      *Faults
-	closing     sync.Once
-	closed      chan struct{}
-	interrupted chan struct{} // holds something from Interrupt until Resume
+	faults  *Faults
+	closing sync.Once
+	closed  chan struct{}
+
+	mu          sync.Mutex
+	interrupted chan struct{} // closed from Interrupt until Resume
 }
 
-// again is the pause before a call is tried again that found no room or nothing to receive.
+// again is the pause before a call is tried again that was interrupted, or found no room or nothing to receive: an
+// endless fault must not keep a processor busy, nor in a bubble time from passing.
 const again = time.Millisecond
 
 // pause waits, and reports false if one of the channels, which may be nil, ended that.
@@ -62,23 +75,26 @@ func pause(d time.Duration, closed, interrupted <-chan struct{}) bool {
 	return false
 }
 
+// isAgain reports whether a call that failed so is tried again before anybody sees it.
+func isAgain(err error) bool { return errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EINTR) }
+
 // strike returns the fault for a call, after its delay.
 func (s *faultySocket) strike(op Op) Fault {
+	var interrupted <-chan struct{}
+	if op == OpReceive {
+		s.mu.Lock()
+		interrupted = s.interrupted
+		s.mu.Unlock()
+	}
 	select {
 	case <-s.closed:
+		return Fault{}
+	case <-interrupted:
 		return Fault{}
 	default:
 	}
 	fault := s.faults.strike(op)
-	var interrupted <-chan struct{}
-	if op == OpReceive {
-		interrupted = s.interrupted
-	}
-	delay := fault.Delay
-	if errors.Is(fault.Err, syscall.EAGAIN) && op == OpReceive {
-		delay += again
-	}
-	if !pause(delay, s.closed, interrupted) {
+	if !pause(fault.Delay, s.closed, interrupted) || op == OpReceive && isAgain(fault.Err) && !pause(again, s.closed, interrupted) {
 		return Fault{} // the socket itself says why
 	}
 	return fault
@@ -97,10 +113,9 @@ func (s *faultySocket) Send(ds []socket.Outgoing, wait bool) (int, error) {
 			return n, err
 		case fault.Short > 0, fault.Err == nil:
 			return s.Socket.Send(ds, wait)
-		case errors.Is(fault.Err, syscall.EINTR):
-		case !errors.Is(fault.Err, syscall.EAGAIN):
+		case !isAgain(fault.Err):
 			return 0, os.NewSyscallError("sendmsg", fault.Err)
-		case !wait:
+		case errors.Is(fault.Err, syscall.EAGAIN) && !wait:
 			return 0, syscall.EAGAIN
 		case !pause(again, s.closed, nil):
 			return 0, net.ErrClosed
@@ -120,7 +135,7 @@ func (s *faultySocket) Receive(b *socket.Batch) error {
 				cutShort(b.Messages, fault.Short)
 			}
 			return err
-		case !errors.Is(fault.Err, syscall.EAGAIN) && !errors.Is(fault.Err, syscall.EINTR):
+		case !isAgain(fault.Err):
 			b.Messages, b.ControlErrors = nil, 0
 			return os.NewSyscallError("recvmsg", fault.Err)
 		}
@@ -139,17 +154,23 @@ func cutShort(messages []socket.Incoming, n int) {
 
 // Interrupt ends delays too.
 func (s *faultySocket) Interrupt() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	select {
-	case s.interrupted <- struct{}{}:
+	case <-s.interrupted:
 	default:
+		close(s.interrupted)
 	}
 	s.Socket.Interrupt()
 }
 
 // Resume lets Receive work again.
 func (s *faultySocket) Resume() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	select {
 	case <-s.interrupted:
+		s.interrupted = make(chan struct{})
 	default:
 	}
 	s.Socket.Resume()

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strconv"
 	"syscall"
 
 	"example.com/datagram"
@@ -43,10 +44,11 @@ var defaultAddrs = []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustPars
 func (n *Network) Host() *Host { return n.home }
 
 // AddHost adds a host with the given addresses. What it sends has the first
-// of the family as its source. No address, or one that is not unicast or a loopback address, is EINVAL, one that
-// another host has EADDRINUSE.
+// of the family as its source, or to a link-local address the first of those. To a family of which it has no
+// address it cannot send (ENETUNREACH). No address, one given twice, or one that is not unicast or a loopback
+// address, is EINVAL, one that another host has EADDRINUSE.
 func (n *Network) AddHost(addrs ...netip.Addr) (*Host, error) {
-	n.mu.Lock()
+	n.lock()
 	defer n.mu.Unlock()
 	if len(addrs) == 0 {
 		return nil, fmt.Errorf("datagramtest: host without address: %w", syscall.EINVAL)
@@ -54,7 +56,8 @@ func (n *Network) AddHost(addrs ...netip.Addr) (*Host, error) {
 	addrs = slices.Clone(addrs)
 	for i, addr := range addrs {
 		addrs[i] = plain(addr)
-		if addr = addrs[i]; !addr.IsValid() || addr.IsUnspecified() || addr.IsMulticast() || addr.IsLoopback() || addr == broadcast {
+		if addr = addrs[i]; !addr.IsValid() || addr.IsUnspecified() || addr.IsMulticast() || addr.IsLoopback() || addr == broadcast ||
+			slices.Contains(addrs[:i], addr) {
 			return nil, fmt.Errorf("datagramtest: host with address %v: %w", addr, syscall.EINVAL)
 		}
 		if n.owners[addr] != nil {
@@ -93,6 +96,21 @@ func (h *Host) Addrs() []netip.Addr { return slices.Clone(h.addrs) }
 func (h *Host) Interface() *net.Interface {
 	const up = net.FlagUp | net.FlagBroadcast | net.FlagMulticast | net.FlagRunning
 	return &net.Interface{Index: networkIndex, MTU: unlimitedMTU, Name: networkName, Flags: up}
+}
+
+// interfaceIndex returns the index of the interface that a zone names, by its name or in decimal. That of
+// none is -1.
+func interfaceIndex(zone string) int {
+	switch zone {
+	case loopbackName:
+		return loopbackIndex
+	case networkName:
+		return networkIndex
+	}
+	if index, err := strconv.Atoi(zone); err == nil && index > 0 {
+		return index
+	}
+	return -1
 }
 
 // Listen is [datagram.Listen] on the host. An address that the host has not is

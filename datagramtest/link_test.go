@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"net/netip"
 	"slices"
 	"strings"
 	"syscall"
@@ -59,6 +60,48 @@ func TestDuplicate(t *testing.T) {
 		w.nothing(b)
 		w.want(datagramtest.Stats{Sent: 2, Duplicated: 2, Delivered: 4})
 	})
+}
+
+// A copy travels as long as any datagram, not longer.
+func TestJitterOfCopies(t *testing.T) {
+	const jitter = time.Second
+	simulate(t, 1, datagramtest.Link{Duplicate: 1, Jitter: jitter}, func(w *world) {
+		a, b := w.at(here), w.at(there)
+		apart := 0
+		for range 50 {
+			start := time.Now()
+			w.send(a, b, "x")
+			w.expect(b, "x")
+			first := time.Since(start)
+			w.expect(b, "x")
+			if second := time.Since(start); second > jitter {
+				t.Errorf("took %v and %v", first, second)
+			} else if second > first {
+				apart++
+			}
+			time.Sleep(time.Minute)
+		}
+		if apart < 10 {
+			t.Errorf("only %d of 50 copies had a jitter of their own", apart)
+		}
+	})
+}
+
+// A time that is longer than the clock can count is for ever.
+func TestForEver(t *testing.T) {
+	for name, link := range map[string]datagramtest.Link{
+		"Delay":   {Delay: math.MaxInt64},
+		"Jitter":  {Delay: math.MaxInt64 - 1, Jitter: math.MaxInt64},
+		"Reorder": {Delay: math.MaxInt64 / 2, Jitter: 9, Reorder: 1},
+	} {
+		simulate(t, 1, link, func(w *world) {
+			a, b := w.at(here), w.at(there)
+			time.Sleep(time.Minute)
+			w.send(a, b, name)
+			w.nothing(b)
+			w.want(datagramtest.Stats{Sent: 1, Held: 1, Reordered: uint64(link.Reorder)})
+		})
+	}
 }
 
 func TestReorder(t *testing.T) {
@@ -178,13 +221,13 @@ func TestQueue(t *testing.T) {
 		for range 5 {
 			w.send(a, b, payload)
 		}
-		w.want(datagramtest.Stats{Sent: 5, Held: 2, Overflowed: 3})
+		w.want(datagramtest.Stats{Sent: 5, Held: 3, Overflowed: 2}) // one is being sent, two wait
 		w.expect(b, payload)
-		w.send(a, b, payload) // into the room of the first
-		w.expect(b, payload, payload)
-		w.send(a, b, strings.Repeat("y", 1000)) // more than the queue, which is empty
+		w.send(a, b, payload) // into the room of the second
+		w.expect(b, payload, payload, payload)
+		w.send(a, b, strings.Repeat("y", 1000)) // more than the queue, but need not wait
 		w.next(b)
-		w.want(datagramtest.Stats{Sent: 7, Delivered: 4, Overflowed: 3})
+		w.want(datagramtest.Stats{Sent: 7, Delivered: 5, Overflowed: 2})
 	})
 }
 
@@ -259,6 +302,37 @@ func TestPartition(t *testing.T) {
 		w.send(a, b, "back")
 		w.expect(b, "back")
 		w.want(datagramtest.Stats{Sent: 6, Delivered: 3, Lost: 3})
+	})
+}
+
+func TestPrefixes(t *testing.T) {
+	simulate(t, 1, datagramtest.Link{}, func(w *world) {
+		a, b := w.at(here), w.at(there)
+		mapped := netip.MustParsePrefix("::ffff:10.0.0.0/120")
+		heal := w.Partition(mapped, all)
+		w.send(a, b, "lost")
+		heal()
+		w.SetLink(mapped, all, datagramtest.Link{Loss: 1})
+		w.send(a, b, "lost")
+		w.SetLink(netip.MustParsePrefix("10.0.0.77/24"), all, datagramtest.Link{}) // the same in another form
+		w.send(a, b, "arrives")
+		w.want(datagramtest.Stats{Sent: 3, Delivered: 1, Lost: 2})
+
+		invalid := netip.PrefixFrom(here, 64)
+		for name, call := range map[string]func(){
+			"Partition": func() { w.Partition(all, invalid) },
+			"SetLink":   func() { w.SetLink(invalid, all, datagramtest.Link{}) },
+		} {
+			func() {
+				defer func() {
+					if v := fmt.Sprint(recover()); !strings.Contains(v, "invalid Prefix") {
+						t.Errorf("%s: panic %v", name, v)
+					}
+				}()
+				call()
+			}()
+		}
+		w.send(a, b, "still arrives")
 	})
 }
 

@@ -37,10 +37,14 @@ func (a Action) String() string {
 }
 
 // An Event is an action with the datagram that it was done to.
+//
+// Reason says why a datagram was Lost or Overflowed, and is empty for other actions. One is lost by a "filter", a
+// "partition", the "MTU" of a link on the way to a group, the Loss of a "link"; because there is "no member" of the
+// group, or is none any more; or because the "network closed". It overflows the queue of a "link" or a "receive buffer".
 type Event struct {
 	Time     time.Duration // since the network was made
 	Action   Action
-	Reason   string // of several that the action may have
+	Reason   string
 	From, To netip.AddrPort
 	Number   uint64 // of the datagram on its path, from 0 on; a copy has that of its original
 	Size     int    // of the payload
@@ -61,7 +65,7 @@ const maxEvents = 1 << 16
 // Log returns what the network did to datagrams, in order. It goes back by 65,536
 // events.
 func (n *Network) Log() []Event {
-	n.mu.Lock()
+	n.lock()
 	defer n.mu.Unlock()
 	return slices.Concat(n.log.events[n.log.oldest:], n.log.events[:n.log.oldest])
 }

@@ -29,25 +29,29 @@ func (e *endpoint) conflicts(other *endpoint) bool {
 func (e *endpoint) reusesPort() bool { return e.options[socket.ReusePort] != 0 }
 
 // score says how narrowly the endpoint is bound to what a packet travels between, 0 if the
-// packet is not for it: a connected endpoint before an unconnected one, one that is bound
-// to the address before one that is to any, and that to any of one family before
-// that to any of both.
+// packet is not for it: one that bind or connect gave the address before one that has any, then a
+// connected one, one that is bound to a device and, for IPv4, one that has no other family
+// (__udp4_lib_lookup and __udp6_lib_lookup of Linux).
 func (e *endpoint) score(p *packet) int {
+	local := e.address()
 	switch {
 	case !e.serves(p.to.Addr()),
-		!e.isWildcard() && e.local.Addr() != p.to.Addr(),
+		!local.IsUnspecified() && local != p.to.Addr(),
 		e.peer.IsValid() && e.peer != p.from,
 		e.device != 0 && e.device != p.ifIndex:
 		return 0
 	}
 	score := 1
+	if !local.IsUnspecified() {
+		score += 8
+	}
 	if e.peer.IsValid() {
 		score += 4
 	}
-	if !e.isWildcard() {
+	if e.device != 0 {
 		score += 2
 	}
-	if e.family != socket.Dual {
+	if e.family == socket.IPv4 {
 		score++
 	}
 	return score

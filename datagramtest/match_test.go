@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"example.com/datagram"
@@ -48,6 +49,43 @@ func TestMostNarrowlyBound(t *testing.T) {
 	})
 }
 
+// Connecting settles the local address too: what comes to another is not for the handle, nor is what comes to a group.
+func TestConnectNarrows(t *testing.T) {
+	simulate(t, 1, datagramtest.Link{}, func(w *world) {
+		host, err := w.AddHost(here, there)
+		if err != nil {
+			t.Fatal(err)
+		}
+		group := netip.MustParseAddr("239.1.2.3")
+		peer := w.at(beyond)
+		c := w.conn(host.Listen(w.Context(), "udp4", ":7"))
+		other := w.conn(host.Listen(w.Context(), "udp4", "10.0.0.2:8"))
+		if err := c.JoinGroup(group, nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Connect(peer.LocalAddr()); err != nil {
+			t.Fatal(err)
+		}
+		w.sendTo(peer, netip.AddrPortFrom(there, 7), "to the other address")
+		w.sendTo(peer, netip.AddrPortFrom(group, 7), "to the group")
+		w.sendTo(peer, netip.AddrPortFrom(here, 7), "to it")
+		w.expect(c, "to it")
+		w.nothing(c)
+		w.nothing(other)
+		w.want(datagramtest.Stats{Sent: 3, Delivered: 1, Refused: 1, Lost: 1})
+	})
+}
+
+// Of two that are bound alike the last one receives, whether or not it serves another family as well.
+func TestBoundAlike(t *testing.T) {
+	simulate(t, 1, datagramtest.Link{}, func(w *world) {
+		w.conn(w.Host().Listen(w.Context(), "udp6", ":7", datagram.WithReuseAddr()))
+		both := w.conn(w.Host().Listen(w.Context(), "udp", ":7", datagram.WithReuseAddr()))
+		w.sendTo(w.conn(w.Listen(w.Context(), "udp6", "[2001:db8::9]:0")), netip.MustParseAddrPort("[2001:db8::1]:7"), "x")
+		w.expect(both, "x")
+	})
+}
+
 // Which handles may share a port, as on Linux.
 func TestPortConflicts(t *testing.T) {
 	for _, test := range []struct {
@@ -75,42 +113,6 @@ func TestPortConflicts(t *testing.T) {
 			}
 		})
 	}
-}
-
-// Errors about the address or route, as on Linux.
-func TestNoRoute(t *testing.T) {
-	simulate(t, 1, datagramtest.Link{}, func(w *world) {
-		outside := netip.AddrPortFrom(here, 7)
-		inside := w.conn(w.Listen(w.Context(), "udp4", "127.0.0.1:0"))
-		four := w.at(there) // on a host without IPv6
-		six := w.conn(w.Listen(w.Context(), "udp6", "[::]:0"))
-		both := w.conn(w.Listen(w.Context(), "udp", "[2001:db8::5]:0"))
-		pinned := func(to netip.AddrPort, from string) datagram.Datagram {
-			d := datagram.To(to, nil)
-			d.Meta.Local = netip.MustParseAddr(from)
-			return d
-		}
-		for i, test := range []struct {
-			from *datagram.Conn
-			d    datagram.Datagram
-			want error
-		}{
-			{inside, datagram.To(outside, nil), syscall.EINVAL},
-			{four, datagram.To(netip.MustParseAddrPort("[2001:db8::1]:7"), nil), syscall.EAFNOSUPPORT},
-			{both, datagram.To(outside, nil), syscall.EAFNOSUPPORT},
-			{four, datagram.To(netip.AddrPortFrom(here, 0), nil), syscall.EINVAL},
-			{four, pinned(outside, "10.0.0.1"), syscall.ENETUNREACH},
-			{six, pinned(netip.MustParseAddrPort("[2001:db8::1]:7"), "2001:db8::77"), syscall.EINVAL},
-			{four, datagram.To(outside, make([]byte, 65508)), syscall.EMSGSIZE},
-		} {
-			if _, err := test.from.TrySend(test.d); !errors.Is(err, test.want) {
-				t.Errorf("%d: %v, want %v", i, err, test.want)
-			}
-		}
-		w.want(datagramtest.Stats{})
-		w.sendTo(four, netip.AddrPortFrom(netip.IPv4Unspecified(), four.LocalAddr().Port()), "to the loopback address")
-		w.want(datagramtest.Stats{Sent: 1, Refused: 1})
-	})
 }
 
 // A refusal reaches only the handle that is connected to who refused, and no partition lets it through.
@@ -143,6 +145,33 @@ func TestRefusalOfAnother(t *testing.T) {
 	})
 }
 
+// News of a refusal travel back as a datagram would, each with the fate of its ordinal.
+func TestRefusalOnItsWay(t *testing.T) {
+	const sent = 200
+	for _, loss := range []float64{0, 0.5, 1} {
+		simulate(t, 1, datagramtest.Link{}, func(w *world) {
+			w.SetLink(only(there), all, datagramtest.Link{Loss: loss, Delay: time.Second, Jitter: time.Second})
+			start := time.Now()
+			var told []time.Duration
+			c := w.at(here, datagram.WithNetworkErrors(), datagram.WithErrorHandler(func(error) { told = append(told, time.Since(start)) }))
+			for range sent {
+				w.sendTo(c, netip.AddrPortFrom(there, 9), "anybody")
+			}
+			w.nothing(c)
+			synctest.Wait()
+			if n := len(told); n != int((1-loss)*sent) && (loss != 0.5 || n < sent/3 || n > sent*2/3) {
+				t.Errorf("told %d times of %d with a loss of %v", n, sent, loss)
+			}
+			for i, took := range told {
+				if took < time.Second || took > 2*time.Second || i > 0 && told[0] == told[len(told)-1] {
+					t.Errorf("took %v of %v", took, told)
+				}
+			}
+			w.want(datagramtest.Stats{Sent: sent, Refused: sent})
+		})
+	}
+}
+
 func TestBufferSizes(t *testing.T) {
 	simulate(t, 1, datagramtest.Link{}, func(w *world) {
 		c := w.at(here, datagram.WithReadBuffer(0), datagram.WithWriteBuffer(1<<31-1))
@@ -154,5 +183,8 @@ func TestBufferSizes(t *testing.T) {
 		}
 		w.send(c, c, "fits")
 		w.expect(c, "fits")
+		if size, err := w.at(here).ReadBuffer(); size != 64<<20 || err != nil {
+			t.Errorf("read buffer by default: %d, %v", size, err)
+		}
 	})
 }

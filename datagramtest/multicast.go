@@ -8,52 +8,106 @@ import (
 	"example.com/datagram/internal/socket"
 )
 
-// A membership is what an endpoint has joined.
+// A membership is a group that an endpoint has joined on an interface.
 type membership struct {
-	group, source netip.Addr
-	ifIndex       int
+	group   netip.Addr
+	ifIndex int
 }
+
+// sources are those that a member hears, nil for any.
+type sources map[netip.Addr]bool
+
+// The most groups of an endpoint, and sources of one, on Linux (net.ipv4.igmp_max_memberships, igmp_max_msf and
+// net.ipv6.mld_max_msf). IPv6 groups are limited by memory alone.
+const maxGroups4, maxSources4, maxSources6 = 20, 10, 64
 
 // Membership joins or leaves a group.
 func (e *endpoint) Membership(m socket.Membership) error {
 	return e.do(func() error { return os.NewSyscallError("setsockopt", e.setMembership(m)) })
 }
 
+// setMembership has the errors of ip_mc_join_group, ip_mc_leave_group and ip_mc_source of Linux.
 func (e *endpoint) setMembership(m socket.Membership) error {
-	key := membership{plain(m.Group), plain(m.Source), networkIndex}
+	key := membership{plain(m.Group), networkIndex}
 	if m.Interface != nil {
 		key.ifIndex = m.Interface.Index
+	} else if zone := m.Group.Zone(); zone != "" {
+		key.ifIndex = interfaceIndex(zone)
 	}
-	switch joined := e.memberships[key]; {
-	case key.ifIndex != loopbackIndex && key.ifIndex != networkIndex:
-		return syscall.ENODEV
+	_, joined := e.memberships[key]
+	switch {
 	case key.group.Is6() && e.family == socket.IPv4:
 		return syscall.ENOPROTOOPT
-	case m.Leave && !joined:
-		return syscall.EADDRNOTAVAIL
-	case m.Leave:
+	case m.Leave && !m.Source.IsValid():
+		if !joined {
+			return syscall.EADDRNOTAVAIL
+		}
 		delete(e.memberships, key)
+	case key.ifIndex != loopbackIndex && key.ifIndex != networkIndex:
+		return syscall.ENODEV
+	case !m.Leave && !joined && key.group.Is4() && e.groups4() == maxGroups4:
+		return syscall.ENOBUFS
+	case m.Source.IsValid():
+		return e.setSource(key, plain(m.Source), m.Leave)
 	case joined:
 		return syscall.EADDRINUSE
 	default:
-		e.memberships[key] = true
+		e.memberships[key] = nil
 	}
 	return nil
+}
+
+// setSource joins or leaves a group for one source. mu must be held.
+func (e *endpoint) setSource(key membership, source netip.Addr, leave bool) error {
+	from, joined := e.memberships[key]
+	if leave && !joined {
+		return syscall.EINVAL
+	}
+	if from == nil { // also where any was heard
+		from = make(sources)
+		e.memberships[key] = from
+	}
+	limit := maxSources6
+	if key.group.Is4() {
+		limit = maxSources4
+	}
+	switch {
+	case leave != from[source]:
+		return syscall.EADDRNOTAVAIL
+	case leave && len(from) == 1:
+		delete(e.memberships, key)
+	case leave:
+		delete(from, source)
+	case len(from) == limit:
+		return syscall.ENOBUFS
+	default:
+		from[source] = true
+	}
+	return nil
+}
+
+// groups4 returns how many IPv4 groups the endpoint has joined. mu must be held.
+func (e *endpoint) groups4() (n int) {
+	for key := range e.memberships {
+		if key.group.Is4() {
+			n++
+		}
+	}
+	return n
 }
 
 // wants reports whether a packet to several is for the endpoint, which need not be open
 // any more. mu must be held.
 func (e *endpoint) wants(p *packet) bool {
 	group := p.to.Addr()
-	if e.closed || !e.isWildcard() || e.score(p) == 0 {
+	if e.closed || !e.address().IsUnspecified() || e.score(p) == 0 {
 		return false
 	}
-	return group == broadcast ||
-		e.memberships[membership{group: group, ifIndex: p.ifIndex}] ||
-		e.memberships[membership{group, p.from.Addr(), p.ifIndex}]
+	from, joined := e.memberships[membership{group, p.ifIndex}]
+	return group == broadcast || joined && (from == nil || from[p.from.Addr()])
 }
 
-// sendToMembers sends a copy to each endpoint that a datagram to several is for.
+// sendToMembers sends a datagram to several to each host with an endpoint that it is for.
 // mu must be held.
 func (e *endpoint) sendToMembers(p packet, payload []byte) {
 	n, group := e.network, p.to.Addr()
@@ -62,33 +116,31 @@ func (e *endpoint) sendToMembers(p packet, payload []byte) {
 	stays := p.ifIndex == loopbackIndex || group.IsInterfaceLocalMulticast()
 	found := false
 	for _, h := range n.hosts {
+		to := h.source(p.from.Addr())
 		if h == e.host {
-			if group.IsMulticast() && e.options[socket.MulticastLoopback] == 0 {
+			// The loopback interface hears itself in any case.
+			if group.IsMulticast() && e.options[socket.MulticastLoopback] == 0 && p.ifIndex != loopbackIndex {
 				continue
 			}
-		} else if stays {
+			to = p.from.Addr()
+		} else if stays || !to.IsValid() {
 			continue
 		}
+		p.members = nil
 		for _, member := range h.ports[p.to.Port()] {
-			if !member.wants(&p) {
-				continue
+			if member.wants(&p) {
+				p.members = append(p.members, member)
 			}
+		}
+		if p.members != nil {
 			found = true
-			p.member = member
-			n.transmit(p.with(payload), flow{p.from, netip.AddrPortFrom(h.addressFor(p.from.Addr()), p.to.Port())})
+			n.transmit(p.with(payload), e.flow(p.from.Addr(), netip.AddrPortFrom(to, p.to.Port())))
 		}
 	}
 	if !found {
+		p.members = nil
 		lost := p.with(payload)
-		n.note(Sent, lost, "")
+		n.noteSent(lost, p.flow)
 		n.lose(lost, "no member")
 	}
-}
-
-// addressFor returns the address by which the host is known to the sender of a datagram to several.
-func (h *Host) addressFor(from netip.Addr) netip.Addr {
-	if addr := h.source(from); addr.IsValid() {
-		return addr
-	}
-	return loopback(from)
 }

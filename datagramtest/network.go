@@ -25,6 +25,7 @@ type Network struct {
 	home   *Host
 	hosts  []*Host // in the order in which they were made
 	owners map[netip.Addr]*Host
+	keep   func(from, to netip.AddrPort, payload []byte) bool // nil keeps all
 	usual  *Link
 	rules  []rule
 	cuts   []*cut
@@ -61,26 +62,26 @@ func NewNetwork(seed uint64, link Link) *Network {
 
 // Listen is [datagram.Listen] on the network. An address that no host has yet
 // becomes that of a new host. The wildcard, loopback and multicast addresses are those of
-// [Network.Host]. Names are not looked up, but for localhost.
+// [Network.Host]. There are no names but localhost.
 func (n *Network) Listen(ctx context.Context, network, address string, opts ...datagram.Option) (*datagram.Conn, error) {
 	return datagram.Listen(ctx, network, address, prepend(n.Option(), opts)...)
 }
 
-// Dial is [datagram.Dial] on the network, from [Network.Host].
+// Dial is [datagram.Dial] on the network, from [Network.Host]. There are no names but localhost.
 func (n *Network) Dial(ctx context.Context, network, address string, opts ...datagram.Option) (*datagram.Conn, error) {
 	return datagram.Dial(ctx, network, address, prepend(n.Option(), opts)...)
 }
 
 // Option returns an option for [datagram.New], [datagram.Listen] and
 // [datagram.Dial] that puts the handle on the network, with the rules of
-// [Network.Listen]. It has no effect on [datagram.Open].
+// [Network.Listen]. [datagram.Open], which has a descriptor, is [errors.ErrUnsupported] with it.
 func (n *Network) Option() datagram.Option { return onNetwork(opener{network: n}) }
 
 // Close ends all traffic. What is under way is lost, and every handle on the
 // network finds its socket closed: reading ends and calls return
 // [net.ErrClosed]. The handles remain to be closed. Closing again is net.ErrClosed.
 func (n *Network) Close() error {
-	n.mu.Lock()
+	n.lock()
 	defer n.mu.Unlock()
 	if n.closed {
 		return net.ErrClosed
@@ -99,15 +100,17 @@ func (n *Network) Close() error {
 }
 
 // now is the time on the network's clock.
-func (n *Network) now() time.Duration { return time.Since(n.start) }
+func (n *Network) now() time.Duration {
+	now := time.Since(n.start)
+	if now < 0 { // in a bubble it is the year 2000
+		panic("datagramtest: a Network that was made outside a bubble of testing/synctest is used inside")
+	}
+	return now
+}
 
 // onNetwork returns an option that opens sockets on a network.
 func onNetwork(network socket.Network) datagram.Option {
-	return wrapNetwork(func(socket.Network) socket.Network { return network })
-}
-
-func wrapNetwork(wrap func(socket.Network) socket.Network) datagram.Option {
-	return hook.WithNetwork(wrap).(datagram.Option)
+	return hook.WithNetwork(network).(datagram.Option)
 }
 
 // prepend puts an option before others, which may build on it.

@@ -8,7 +8,10 @@ import (
 )
 
 // A flow is where datagrams come from and go to.
-type flow struct{ from, to netip.AddrPort }
+type flow struct {
+	from, to netip.AddrPort
+	host     netip.Addr // whose loopback address to is, if it is one: the first of that host
+}
 
 // A path is what the network remembers of a flow.
 type path struct {
@@ -16,49 +19,56 @@ type path struct {
 	sent uint64        // datagrams
 	last time.Duration // when the last one arrives that keeps its order
 
-	// queue holds what waits for the link or is being sent, waiting the bytes of
-	// that.
-	queue   []departure
-	waiting int
+	free    time.Duration // when the link has sent what it was given
+	queue   []waiting     // in the link's queue
+	waiting int           // bytes of that
 }
 
-// A departure is when a datagram leaves the link's queue, and its size.
-type departure struct {
-	at   time.Duration
-	size int
+// A waiting is a datagram in a link's queue: until when, and its size.
+type waiting struct {
+	until time.Duration
+	size  int
 }
 
 // path returns the path of a flow. mu must be held.
 func (n *Network) path(f flow) *path {
 	p := n.paths[f]
 	if p == nil {
-		p = &path{seed: hashAddr(hashAddr(mix(n.seed), f.from), f.to)}
+		p = &path{seed: hashPort(hashPort(mix(n.seed), f.from), f.to)}
+		if f.host.IsValid() {
+			p.seed = hashAddr(p.seed, f.host)
+		}
 		n.paths[f] = p
 	}
 	return p
 }
 
-// depart puts a datagram into the link's queue, and returns when it will have
-// left, or that there is no room.
+// depart gives a datagram to the link, and returns when it will have been sent, or
+// that there is no room in the queue.
 func (p *path) depart(link *Link, now time.Duration, size int) (at time.Duration, ok bool) {
-	for len(p.queue) > 0 && p.queue[0].at <= now {
+	for len(p.queue) > 0 && p.queue[0].until <= now {
 		p.waiting -= p.queue[0].size
 		p.queue = p.queue[1:]
 	}
 	if link.Rate == 0 {
 		return now, true
 	}
-	at = now
-	if n := len(p.queue); n > 0 {
+	turn := max(now, p.free)
+	if turn > now {
 		if link.Queue > 0 && p.waiting+size > link.Queue {
 			return 0, false
 		}
-		at = p.queue[n-1].at
+		p.queue = append(p.queue, waiting{turn, size})
+		p.waiting += size
 	}
-	at += time.Duration(float64(size) / float64(link.Rate) * float64(time.Second))
-	p.queue = append(p.queue, departure{at, size})
-	p.waiting += size
-	return at, true
+	p.free = after(turn, time.Duration(float64(size)/float64(link.Rate)*float64(time.Second)))
+	return p.free, true
+}
+
+// arrival returns when a datagram arrives that departs at some time and is not overtaken.
+func (p *path) arrival(link *Link, departure time.Duration, jitter float64) time.Duration {
+	p.last = max(p.last, link.travel(departure, jitter))
+	return p.last
 }
 
 // draws are what chance says about a datagram.
@@ -81,11 +91,14 @@ func (p *path) draw(ordinal uint64) draws {
 	}
 }
 
-func hashAddr(h uint64, addr netip.AddrPort) uint64 {
-	ip := addr.Addr().As16()
+func hashPort(h uint64, addr netip.AddrPort) uint64 {
+	return mix(hashAddr(h, addr.Addr()) ^ uint64(addr.Port()))
+}
+
+func hashAddr(h uint64, addr netip.Addr) uint64 {
+	ip := addr.As16()
 	h = mix(h ^ binary.BigEndian.Uint64(ip[:8]))
-	h = mix(h ^ binary.BigEndian.Uint64(ip[8:]))
-	return mix(h ^ uint64(addr.Port()))
+	return mix(h ^ binary.BigEndian.Uint64(ip[8:]))
 }
 
 // mix is SplitMix64 (Steele, Lea and Flood, OOPSLA 2014): near inputs give far outputs.

@@ -17,10 +17,13 @@ type arrival struct {
 // about as much: 832 bytes for a payload of up to 100, 2,304 for one of 1,472.
 const overhead = 768
 
+// isFull reports whether the receive buffer has no room. As on Linux one datagram is let in over the limit.
+// mu must be held.
+func (e *endpoint) isFull() bool { return e.buffered >= e.options[socket.ReadBuffer] }
+
 // accept puts a packet into the receive buffer if there is room. mu must be held.
 func (e *endpoint) accept(p *packet) bool {
-	// As on Linux one datagram is let in over the limit.
-	if e.buffered >= e.options[socket.ReadBuffer] {
+	if e.isFull() {
 		e.drops++
 		return false
 	}
@@ -30,15 +33,16 @@ func (e *endpoint) accept(p *packet) bool {
 	return true
 }
 
-// maxReports bounds how many network errors wait to be received.
-const maxReports = 64
-
-// told takes note of what the network says about a datagram. mu must be held.
+// told takes note of what the network says about a datagram. Reports take room in the receive buffer
+// (sock_queue_err_skb of Linux). mu must be held.
 func (e *endpoint) told(report socket.NetworkError) {
 	switch {
-	case e.limits.NetworkErrors && len(e.reports) < maxReports:
-		e.reports = append(e.reports, report)
 	case e.limits.NetworkErrors:
+		if e.isFull() {
+			return
+		}
+		e.buffered += overhead
+		e.reports = append(e.reports, report)
 	case zoned(e.peer) == report.Dst:
 		e.refusal = report.Errno
 	default:
@@ -57,13 +61,13 @@ func (e *endpoint) refused(call string) error {
 	return os.NewSyscallError(call, errno)
 }
 
-// maxMessages is how many datagrams a receive takes at most.
+// maxMessages is how many datagrams a call moves at most, if it may be more than one.
 const maxMessages = 64
 
 // Receive waits for datagrams or errors.
 func (e *endpoint) Receive(b *socket.Batch) error {
 	b.Messages, b.ControlErrors = nil, 0
-	e.network.mu.Lock()
+	e.network.lock()
 	defer e.network.mu.Unlock()
 	e.reclaim()
 	for {
@@ -73,8 +77,7 @@ func (e *endpoint) Receive(b *socket.Batch) error {
 		if e.interrupted {
 			return socket.ErrInterrupted
 		}
-		if reports := e.reports; reports != nil {
-			e.reports = nil
+		if reports := e.takeReports(); reports != nil {
 			return reports
 		}
 		if err := e.refused("recvmsg"); err != nil {
@@ -103,10 +106,7 @@ func (e *endpoint) reclaim() {
 
 // take takes datagrams from the receive buffer. mu must be held.
 func (e *endpoint) take() []socket.Incoming {
-	n := 1
-	if e.limits.Batch {
-		n = min(len(e.arrived), maxMessages)
-	}
+	n := min(len(e.arrived), e.features.ReceiveMessages)
 	for _, a := range e.arrived[:n] {
 		e.buffered -= overhead + a.size
 		e.messages = append(e.messages, e.incoming(a))
@@ -125,7 +125,7 @@ func (e *endpoint) incoming(a *arrival) socket.Incoming {
 		Chunk:     a.chunk,
 		Payload:   a.chunk.Bytes[:size],
 		Truncated: size < a.size,
-		Elsewhere: a.member != nil,
+		Elsewhere: a.members != nil,
 		Addr:      zoned(a.from),
 	}
 	if e.options[socket.ReceiveLocal] != 0 {
@@ -150,7 +150,7 @@ func (e *endpoint) Interrupt() { e.interrupt(true) }
 func (e *endpoint) Resume() { e.interrupt(false) }
 
 func (e *endpoint) interrupt(on bool) {
-	e.network.mu.Lock()
+	e.network.lock()
 	defer e.network.mu.Unlock()
 	e.interrupted = on
 	e.changed.Signal()
@@ -158,16 +158,22 @@ func (e *endpoint) interrupt(on bool) {
 
 // NetworkErrors returns what was not received yet.
 func (e *endpoint) NetworkErrors() socket.NetworkErrors {
-	e.network.mu.Lock()
+	e.network.lock()
 	defer e.network.mu.Unlock()
+	return e.takeReports()
+}
+
+// takeReports takes network errors from the receive buffer. mu must be held.
+func (e *endpoint) takeReports() socket.NetworkErrors {
 	reports := e.reports
 	e.reports = nil
+	e.buffered -= overhead * len(reports)
 	return reports
 }
 
 // Drops counts the datagrams that found the receive buffer full.
 func (e *endpoint) Drops() (uint32, bool) {
-	e.network.mu.Lock()
+	e.network.lock()
 	defer e.network.mu.Unlock()
 	return e.drops, e.ended() == nil
 }

@@ -1,6 +1,7 @@
 package datagramtest
 
 import (
+	"cmp"
 	"net/netip"
 	"os"
 	"syscall"
@@ -9,25 +10,21 @@ import (
 	"example.com/datagram/internal/socket"
 )
 
-// Send hands datagrams to the network, which always has room: one, or all if it is asked for batches.
+// Send hands datagrams to the network, which always has room.
 func (e *endpoint) Send(ds []socket.Outgoing, _ bool) (int, error) {
 	n := e.network
-	n.mu.Lock()
+	n.lock()
 	defer n.mu.Unlock()
-	defer n.wait()
-	if !e.limits.Batch {
-		ds = ds[:min(len(ds), 1)]
-	}
+	ds = ds[:min(len(ds), e.features.SendMessages)]
 	for i := range ds {
-		n.advance()
 		if err := e.send(&ds[i]); err != nil {
 			return i, err
 		}
+		n.advance()
 		if i == 0 {
 			e.counters.SendCalls.Add(1)
 		}
 	}
-	n.advance()
 	return len(ds), nil
 }
 
@@ -46,31 +43,24 @@ func (e *endpoint) send(d *socket.Outgoing) error {
 }
 
 func (e *endpoint) trySend(d *socket.Outgoing) error {
-	to := e.peer
-	switch {
-	case d.Name != nil:
+	if d.Name != nil {
 		return syscall.EAFNOSUPPORT
-	case d.Addr.IsValid():
-		var err error
-		if to, err = e.destination(d.Addr); err != nil {
-			return err
-		}
-	case !to.IsValid():
-		return syscall.EDESTADDRREQ
-	}
-	if to.Port() == 0 {
-		return syscall.EINVAL
 	}
 	var control socket.Control
 	if d.Control != nil {
 		control = *d.Control
 	}
+	to, err := e.destination(d.Addr, &control)
+	if err != nil {
+		return err
+	}
 	route, err := e.route(to.Addr(), control)
 	if err != nil {
 		return err
 	}
-	f := flow{netip.AddrPortFrom(route.from, e.local.Port()), to}
-	if err := e.checkSize(f, len(d.Payload)); err != nil {
+	several := isSeveral(to.Addr())
+	f := e.flow(route.from, to)
+	if err := e.checkSize(f, len(d.Payload), several); err != nil {
 		return err
 	}
 	p := packet{
@@ -86,7 +76,10 @@ func (e *endpoint) trySend(d *socket.Outgoing) error {
 	if p.trafficClass == 0 {
 		p.trafficClass = uint8(e.options[socket.TrafficClass])
 	}
-	if to.Addr().IsMulticast() || to.Addr() == broadcast {
+	if keep := e.network.keep; keep != nil {
+		p.filtered = !keep(f.from, f.to, d.Payload)
+	}
+	if several {
 		e.sendToMembers(p, d.Payload)
 	} else {
 		e.network.transmit(p.with(d.Payload), f)
@@ -94,113 +87,64 @@ func (e *endpoint) trySend(d *socket.Outgoing) error {
 	return nil
 }
 
-// destination returns an address to send to in plain form. mu must be held.
-func (e *endpoint) destination(addr netip.AddrPort) (netip.AddrPort, error) {
-	addr = plainPort(addr)
-	ip := addr.Addr()
-	switch {
+// destination returns where a datagram goes that is sent to an address, if to any, and checks what the caller
+// asks for beside it, as Linux does in udp_sendmsg and udpv6_sendmsg. mu must be held.
+func (e *endpoint) destination(addr netip.AddrPort, c *socket.Control) (netip.AddrPort, error) {
+	to := e.peer
+	if addr.IsValid() {
+		var zone int
+		var err error
+		if to, zone, err = resolve(addr); err != nil {
+			return to, err
+		}
+		c.IfIndex = cmp.Or(c.IfIndex, zone)
+	}
+	switch ip := to.Addr(); {
+	case !ip.IsValid():
+		return to, syscall.EDESTADDRREQ
+	case e.family == socket.IPv4 && ip.Is6(), c.Local.IsValid() && plain(c.Local).Is4() != ip.Is4():
+		return to, syscall.EAFNOSUPPORT
 	case !e.serves(ip):
-		return addr, syscall.EAFNOSUPPORT
-	case ip.IsUnspecified():
-		return netip.AddrPortFrom(loopback(ip), addr.Port()), nil
+		return to, syscall.ENETUNREACH
+	case to.Port() == 0:
+		return to, syscall.EINVAL
 	case ip == broadcast && e.options[socket.Broadcast] == 0:
-		return addr, syscall.EACCES
+		return to, syscall.EACCES
 	}
-	return addr, nil
+	return to, nil
 }
 
-// A route is how a datagram leaves.
-type route struct {
-	from    netip.Addr
-	ifIndex int // of the receiver
+// isSeveral reports whether an address is that of a group or of everybody.
+func isSeveral(addr netip.Addr) bool { return addr.IsMulticast() || addr == broadcast }
+
+// flow returns the flow of what the endpoint sends from an address to another. mu must be held.
+func (e *endpoint) flow(from netip.Addr, to netip.AddrPort) flow {
+	f := flow{from: netip.AddrPortFrom(from, e.local.Port()), to: to}
+	if to.Addr().IsLoopback() {
+		f.host = e.host.addrs[0]
+	}
+	return f
 }
-
-// route finds the way to an address. mu must be held.
-func (e *endpoint) route(to netip.Addr, c socket.Control) (route, error) {
-	several := to.IsMulticast() || to == broadcast
-	local := e.host.has(to)
-	r := route{from: plain(c.Local), ifIndex: c.IfIndex}
-	if r.ifIndex == 0 {
-		r.ifIndex = e.device
-	}
-	if r.ifIndex == 0 && to.IsMulticast() {
-		r.ifIndex = e.options[socket.MulticastInterface]
-	}
-	switch r.ifIndex {
-	case 0:
-		r.ifIndex = networkIndex
-		if local {
-			r.ifIndex = loopbackIndex
-		}
-	case loopbackIndex:
-		if !several && !local {
-			return r, syscall.ENETUNREACH
-		}
-	case networkIndex:
-	default:
-		return r, syscall.ENODEV
-	}
-
-	switch {
-	case r.from.IsValid():
-		if !e.host.has(r.from) {
-			if r.from.Is4() {
-				return r, syscall.ENETUNREACH
-			}
-			return r, syscall.EINVAL
-		}
-	case !e.isWildcard():
-		r.from = e.local.Addr()
-	case e.source.IsValid() && e.source.Is4() == to.Is4():
-		r.from = e.source
-	case to.IsLoopback() || several && r.ifIndex == loopbackIndex:
-		r.from = loopback(to)
-	case local:
-		r.from = to
-	default:
-		r.from = e.host.source(to)
-	}
-	switch {
-	case r.from.Is4() != to.Is4():
-		return r, syscall.ENETUNREACH
-	case r.from.IsLoopback() && r.ifIndex == networkIndex && !local:
-		return r, syscall.EINVAL
-	}
-	return r, nil
-}
-
-// source returns the address from which the host sends to another, or the zero Addr.
-func (h *Host) source(to netip.Addr) netip.Addr {
-	for _, addr := range h.addrs {
-		if addr.Is4() == to.Is4() {
-			return addr
-		}
-	}
-	return netip.Addr{}
-}
-
-// The headers of IPv4 and IPv6 (RFC 791, RFC 8200) with that of UDP (RFC 768).
-const headers4, headers6 = 20 + 8, 40 + 8
 
 // unlimitedMTU is the MTU of a link without: no UDP datagram is longer.
 const unlimitedMTU = 65575
 
-// checkSize checks whether a payload fits a datagram and the path.
-// mu must be held.
-func (e *endpoint) checkSize(f flow, size int) error {
-	headers, limit := headers4, batch.MaxPayload4
+// checkSize checks whether a payload fits a datagram and the path. Of a datagram to several the sender
+// knows no path. mu must be held.
+func (e *endpoint) checkSize(f flow, size int, several bool) error {
+	limit := batch.MaxPayload4
 	if f.to.Addr().Is6() {
-		headers, limit = headers6, batch.MaxPayload6
+		limit = batch.MaxPayload6
 	}
 	if size > limit {
 		return syscall.EMSGSIZE
 	}
-	mtu := e.network.link(f.from.Addr(), f.to.Addr()).MTU
-	if mtu == 0 || headers+size <= mtu {
+	link := e.network.link(f.from.Addr(), f.to.Addr())
+	if several || link.fits(f.to.Addr(), size) {
 		return nil
 	}
 	if e.limits.NetworkErrors {
-		e.told(socket.NetworkError{Dst: zoned(f.to), MTU: mtu, Errno: syscall.EMSGSIZE})
+		e.told(socket.NetworkError{Dst: zoned(f.to), MTU: link.MTU, Errno: syscall.EMSGSIZE})
 	}
 	return syscall.EMSGSIZE
 }

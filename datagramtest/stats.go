@@ -15,8 +15,8 @@ type Stats struct {
 	// Delivered counts datagrams, copies included, that were put into a receive buffer. From there on
 	// the [datagram.Stats] of the receiver count.
 	Delivered uint64
-	// Lost counts datagrams lost by Loss, by a partition, by [Network.Close], and
-	// those to a group without a member.
+	// Lost counts datagrams lost by Loss, by a partition, by [Network.Filter], by [Network.Close], those to a
+	// group without a member and, to a group, those longer than an MTU.
 	Lost uint64
 	// Duplicated counts the copies that the network made.
 	Duplicated uint64
@@ -40,7 +40,7 @@ func (s Stats) String() string {
 
 // Stats returns the counters.
 func (n *Network) Stats() Stats {
-	n.mu.Lock()
+	n.lock()
 	defer n.mu.Unlock()
 	l := &n.ledger
 	return Stats{
@@ -58,9 +58,11 @@ type ledger struct {
 
 // note writes into the ledger and the log what was done to a datagram. mu must be held.
 func (n *Network) note(action Action, p *packet, reason string) {
-	n.ledger.count[action]++
-	n.log.add(Event{
-		Time: n.now(), Action: action, Reason: reason,
-		From: p.from, To: p.to, Number: p.number, Size: p.size,
-	})
+	for range p.count() {
+		n.ledger.count[action]++
+		n.log.add(Event{
+			Time: n.now(), Action: action, Reason: reason,
+			From: p.from, To: p.to, Number: p.number, Size: p.size,
+		})
+	}
 }

@@ -12,13 +12,15 @@ import (
 type packet struct {
 	flow   // as the receiver sees it
 	number uint64
+	copy   int // of those that the network made
 	chunk  *buffer.Chunk
 	size   int
 
-	sender *endpoint
-	// member is whom a datagram to several is for. Other datagrams are for whoever is
+	sender   *endpoint
+	filtered bool
+	// members of a host are those that a datagram to several is for. Other datagrams are for whoever is
 	// bound to their destination when they arrive.
-	member       *endpoint
+	members      []*endpoint
 	ifIndex      int // of the receiver
 	hopLimit     int
 	trafficClass uint8
@@ -31,38 +33,45 @@ func (p packet) with(payload []byte) *packet {
 	return &p
 }
 
+// count is how many endpoints the packet counts for.
+func (p *packet) count() uint64 { return max(1, uint64(len(p.members))) }
+
 // transmit hands a packet to the path that it takes. mu must be held.
 func (n *Network) transmit(p *packet, along flow) {
-	link, path, now := n.link(along.from.Addr(), along.to.Addr()), n.path(along), n.now()
-	p.number = path.sent
-	path.sent++
-	n.note(Sent, p, "")
+	link, path := n.link(along.from.Addr(), along.to.Addr()), n.path(along)
+	n.noteSent(p, along)
 	draws := path.draw(p.number)
-	if n.isCut(along.from.Addr(), along.to.Addr()) {
+	switch {
+	case p.filtered:
+		n.lose(p, "filter")
+		return
+	case n.isCut(along.from.Addr(), along.to.Addr()):
 		n.lose(p, "partition")
 		return
-	}
-	if draws.loss < link.Loss {
+	case !link.fits(along.to.Addr(), p.size):
+		n.lose(p, "MTU")
+		return
+	case draws.loss < link.Loss:
 		n.lose(p, "link")
 		return
 	}
-	at, ok := path.depart(link, now, p.size)
+	departure, ok := path.depart(link, n.now(), p.size)
 	if !ok {
 		n.note(Overflowed, p, "link")
 		p.chunk.Free()
 		return
 	}
-	at += link.Delay + portion(draws.jitter, link.Jitter)
+	var at time.Duration
 	if draws.reorder < link.Reorder {
 		n.note(Reordered, p, "")
-		at += link.late()
+		at = after(link.travel(departure, draws.jitter), link.late())
 	} else {
-		at = max(at, path.last)
-		path.last = at
+		at = path.arrival(link, departure, draws.jitter)
 	}
 	var duplicate *packet
 	if draws.duplicate < link.Duplicate {
 		duplicate = p.with(p.chunk.Bytes[:p.size])
+		duplicate.copy = 1
 	}
 	if draws.corrupt < link.Corrupt && p.size > 0 {
 		n.note(Corrupted, p, "")
@@ -72,13 +81,16 @@ func (n *Network) transmit(p *packet, along flow) {
 	n.carry(p, at)
 	if duplicate != nil {
 		n.note(Duplicated, p, "")
-		n.carry(duplicate, at+portion(draws.duplicateJitter, link.Jitter))
+		n.carry(duplicate, path.arrival(link, departure, draws.duplicateJitter))
 	}
 }
 
-// portion returns a part of a duration.
-func portion(part float64, d time.Duration) time.Duration {
-	return time.Duration(part * float64(d))
+// noteSent notes that a packet was sent, with its ordinal on a path. mu must be held.
+func (n *Network) noteSent(p *packet, along flow) {
+	path := n.path(along)
+	p.number = path.sent
+	path.sent++
+	n.note(Sent, p, "")
 }
 
 func (n *Network) lose(p *packet, reason string) {
@@ -88,21 +100,31 @@ func (n *Network) lose(p *packet, reason string) {
 
 // carry makes a packet arrive at some time. mu must be held.
 func (n *Network) carry(p *packet, at time.Duration) {
-	n.ledger.held++
+	n.ledger.held += p.count()
 	n.happen(&event{at: at, packet: p})
 }
 
 // arrive ends the way of a packet. mu must be held.
 func (n *Network) arrive(p *packet) {
-	n.ledger.held--
-	receiver := p.member
-	switch {
-	case receiver == nil:
-		receiver = n.receiver(p)
-	case !receiver.wants(p):
-		n.lose(p, "no member")
+	n.ledger.held -= p.count()
+	if p.members == nil {
+		n.deliver(p, n.receiver(p))
 		return
 	}
+	for i, member := range p.members {
+		one := p.with(p.chunk.Bytes[:p.size])
+		one.members = p.members[i : i+1]
+		if member.wants(one) {
+			n.deliver(one, member)
+		} else {
+			n.lose(one, "no member")
+		}
+	}
+	p.chunk.Free()
+}
+
+// deliver hands a packet to an endpoint, or refuses it if there is none. mu must be held.
+func (n *Network) deliver(p *packet, receiver *endpoint) {
 	switch {
 	case receiver == nil:
 		n.note(Refused, p, "")
@@ -129,21 +151,27 @@ func (n *Network) receiver(p *packet) *endpoint {
 }
 
 // reportRefusal tells the sender that nobody listens on a port, when the news has
-// travelled back. mu must be held.
+// travelled back, if it is not lost on the way. mu must be held.
 func (n *Network) reportRefusal(p *packet) {
-	here, there := p.from.Addr(), p.to.Addr()
-	if n.isCut(here, there) {
+	back := flow{from: p.to, to: p.from, host: p.host}
+	link, draws := n.link(back.from.Addr(), back.to.Addr()), n.path(back).draw(p.number)
+	if draws.loss < link.Loss || n.isCut(back.from.Addr(), back.to.Addr()) {
 		return
 	}
-	sender, report := p.sender, socket.NetworkError{Dst: zoned(p.to), Offender: zoned(p.to).Addr(), Errno: syscall.ECONNREFUSED}
-	n.happen(&event{at: n.now() + n.link(there, here).Delay, run: func() { sender.told(report) }})
+	n.happen(&event{at: link.travel(n.now(), draws.jitter), packet: p, refusal: true})
+}
+
+// refused tells the sender that nobody listened. mu must be held.
+func (p *packet) refused() {
+	to := zoned(p.to)
+	p.sender.told(socket.NetworkError{Dst: to, Offender: to.Addr(), Errno: syscall.ECONNREFUSED})
 }
 
 // loseAll loses what is under way. mu must be held.
 func (n *Network) loseAll() {
 	for _, e := range n.events {
-		if e.packet != nil {
-			n.ledger.held--
+		if !e.refusal {
+			n.ledger.held -= e.packet.count()
 			n.lose(e.packet, "network closed")
 		}
 	}

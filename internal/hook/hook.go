@@ -4,7 +4,10 @@ package hook
 
 import "example.com/datagram/internal/socket"
 
-// WithNetwork returns a datagram.Option. The handle opens its sockets on what wrap
-// makes of the network that it would open them on otherwise. Package
-// datagram sets it.
-var WithNetwork func(wrap func(socket.Network) socket.Network) any
+// Both return a datagram.Option. Package datagram sets them.
+var (
+	// WithNetwork has a handle open its sockets on a network instead of the system's.
+	WithNetwork func(socket.Network) any
+	// WrapNetwork has it open them on what wrap makes of its network, whichever option comes first.
+	WrapNetwork func(wrap func(socket.Network) socket.Network) any
+)

@@ -45,6 +45,11 @@ type handle struct {
 // Kernel is the Network of the system that the program runs on.
 type Kernel struct{}
 
+// LookupNetIP asks the resolver of package net.
+func (Kernel) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
+	return net.DefaultResolver.LookupNetIP(ctx, network, host)
+}
+
 // Listen opens a socket as net.ListenConfig does and gives it its settings
 // before it is bound, so that no datagram is received without them.
 func (Kernel) Listen(ctx context.Context, network, address string, config Config) (Socket, error) {
@@ -81,7 +86,7 @@ func (Kernel) Listen(ctx context.Context, network, address string, config Config
 func (h *handle) configure(network, address string, wildcard bool, config Config) error {
 	h.wildcard = wildcard
 	h.offload(config)
-	h.describe(config)
+	h.features.Describe(config, h.supports, hasErrorQueue && h.family != Other)
 	if config.LocalAddresses && wildcard && h.family != Other {
 		err := h.SetOption(ReceiveLocal, 1)
 		h.features.Local = feature(true, nil, err)
@@ -108,18 +113,17 @@ func (h *handle) configure(network, address string, wildcard bool, config Config
 	return nil
 }
 
-// describe says which of the features are in use that a program asks for: where the
+// Describe says which of the features are in use that a program asks for: where a
 // system refuses one the socket is not opened.
-func (h *handle) describe(config Config) {
+func (f *Features) Describe(config Config, supports func(Option) bool, networkErrors bool) {
 	asked := func(option Option) Feature {
 		on := slices.Contains(config.Settings, Setting{Option: option, Value: 1})
-		return askedFor(on, h.supports(option))
+		return askedFor(on, supports(option))
 	}
-	f := &h.features
 	f.Local, f.HopLimit = asked(ReceiveLocal), asked(ReceiveHopLimit)
 	f.TrafficClass, f.Time = asked(ReceiveTrafficClass), asked(ReceiveTime)
 	f.DontFragment = asked(DontFragment)
-	f.NetworkErrors = askedFor(config.Limits.NetworkErrors, hasErrorQueue && h.family != Other)
+	f.NetworkErrors = askedFor(config.Limits.NetworkErrors, networkErrors)
 }
 
 func askedFor(asked, supported bool) Feature {

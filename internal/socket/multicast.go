@@ -15,6 +15,13 @@ func (h *handle) Membership(m Membership) error {
 	if h.family == Other {
 		return errors.ErrUnsupported
 	}
+	if zone := m.Group.Zone(); zone != "" && m.Interface == nil {
+		index, err := h.zones.index(zone)
+		if err != nil {
+			return err
+		}
+		m.Interface = &net.Interface{Index: int(index), Name: zone}
+	}
 	group, source := udpAddr(m.Group), udpAddr(m.Source)
 	var c interface {
 		JoinGroup(*net.Interface, net.Addr) error

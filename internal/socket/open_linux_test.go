@@ -27,7 +27,7 @@ func open(t *testing.T, fd int, config socket.Config) socket.Socket {
 	t.Helper()
 	f := os.NewFile(uintptr(fd), "test")
 	defer f.Close()
-	s, err := socket.Open(f, config)
+	s, err := socket.Kernel{}.Open(f, config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +76,7 @@ func TestOpenUDP(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer f.Close()
-		s, err := socket.Open(f, config)
+		s, err := socket.Kernel{}.Open(f, config)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -126,15 +126,15 @@ func TestOpenRefuses(t *testing.T) {
 	}
 	defer pipe.Close()
 	defer end.Close()
-	if s, err := socket.Open(pipe, socket.Config{}); !errors.Is(err, unix.ENOTSOCK) {
+	if s, err := (socket.Kernel{}).Open(pipe, socket.Config{}); !errors.Is(err, unix.ENOTSOCK) {
 		t.Errorf("a pipe: %v, %v", s, err)
 	}
 	stream := os.NewFile(uintptr(newFD(t, unix.AF_INET, unix.SOCK_STREAM, 0)), "stream")
-	if s, err := socket.Open(stream, socket.Config{}); !errors.Is(err, unix.EPROTOTYPE) {
+	if s, err := (socket.Kernel{}).Open(stream, socket.Config{}); !errors.Is(err, unix.EPROTOTYPE) {
 		t.Errorf("a stream: %v, %v", s, err)
 	}
 	stream.Close()
-	if s, err := socket.Open(stream, socket.Config{}); !errors.Is(err, net.ErrClosed) {
+	if s, err := (socket.Kernel{}).Open(stream, socket.Config{}); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("a closed file: %v, %v", s, err)
 	}
 }

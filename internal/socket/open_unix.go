@@ -33,9 +33,8 @@ func duplicate(fd uintptr, name string) (*os.File, error) {
 	return os.NewFile(uintptr(dup), name), nil
 }
 
-// Open makes a Socket of any descriptor that keeps the datagram contract.
-// f stays the caller's.
-func Open(f *os.File, config Config) (Socket, error) {
+// Open makes a Socket of a duplicate of the descriptor.
+func (Kernel) Open(f *os.File, config Config) (Socket, error) {
 	raw, err := f.SyscallConn()
 	if err != nil {
 		return nil, closed(err)

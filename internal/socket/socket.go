@@ -78,6 +78,13 @@ type Socket interface {
 type Network interface {
 	// Listen opens a socket bound to address, as net.ListenConfig would.
 	Listen(ctx context.Context, network, address string, config Config) (Socket, error)
+
+	// Open makes a Socket of any descriptor that keeps the datagram contract.
+	// f stays the caller's.
+	Open(f *os.File, config Config) (Socket, error)
+
+	// LookupNetIP returns the addresses of a host, as net.Resolver does.
+	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
 }
 
 // Config says how to open a socket.
@@ -272,7 +279,7 @@ var ErrControl = errors.New("control messages truncated")
 type Membership struct {
 	Group  netip.Addr
 	Source netip.Addr // zero: any source
-	// Interface is nil for the system's choice.
+	// Interface is nil for that of the group's zone, or else the system's choice.
 	Interface *net.Interface
 	Leave     bool
 }

@@ -31,4 +31,4 @@ func (h *handle) File() (*os.File, error) {
 }
 
 // Open is not supported: package os cannot wait for sockets on Windows.
-func Open(*os.File, Config) (Socket, error) { return nil, errors.ErrUnsupported }
+func (Kernel) Open(*os.File, Config) (Socket, error) { return nil, errors.ErrUnsupported }
