@@ -157,6 +157,10 @@ func (c *Conn) Bind(ctx context.Context, network, address string) error {
 	default:
 		return c.opError("listen", nil, net.UnknownNetworkError(network))
 	}
+	address, err := c.numeric(ctx, network, address)
+	if err != nil {
+		return c.opError("listen", nil, err)
+	}
 	if err := c.acquire(ctx); err != nil {
 		return c.opError("listen", nil, err)
 	}

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"example.com/datagram"
+	"example.com/datagram/internal/hook"
+	"example.com/datagram/internal/socket"
 )
 
 // countSockets returns an option that counts the sockets that a handle makes.
@@ -399,4 +401,30 @@ func TestWaitForTheSocket(t *testing.T) {
 	if calls != 1 {
 		t.Errorf("%d sockets were made", calls)
 	}
+}
+
+// slowNames is a network that takes its time to look up a name.
+type slowNames struct {
+	socket.Network
+	asked, release chan struct{}
+}
+
+func (s slowNames) LookupNetIP(context.Context, string, string) ([]netip.Addr, error) {
+	close(s.asked)
+	<-s.release
+	return []netip.Addr{loopback4}, nil
+}
+
+// Nobody waits for a name that Bind looks up: the first use makes the socket.
+func TestNamesKeepNobodyWaiting(t *testing.T) {
+	asked, release := make(chan struct{}), make(chan struct{})
+	c := lazyConn(t, hook.WrapNetwork(func(n socket.Network) socket.Network {
+		return slowNames{n, asked, release}
+	}).(datagram.Option))
+	bound := make(chan error, 1)
+	go func() { bound <- c.Bind(background, "udp4", "slow.example:0") }()
+	awaitClosed(t, asked, "the lookup")
+	mustSend(t, c, datagram.To(netip.MustParseAddrPort("127.0.0.1:9"), nil))
+	close(release)
+	checkErrno(t, awaitValue(t, bound, "Bind"), syscall.EINVAL)
 }

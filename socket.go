@@ -16,6 +16,19 @@ type openSocket struct {
 	info socket.Info
 }
 
+// numeric looks a host name up, which may take long: before others have to wait for the socket.
+func (c *Conn) numeric(ctx context.Context, network, address string) (string, error) {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil || host == "" {
+		return address, nil // package net knows what to say of it
+	}
+	if _, err := netip.ParseAddr(host); err == nil {
+		return address, nil
+	}
+	addr, err := resolve(ctx, c.config.network, network, address)
+	return addr.String(), err
+}
+
 // bindOpen binds a socket that Open got unbound.
 func (c *Conn) bindOpen(ctx context.Context, s *openSocket, network, address string) error {
 	if s.info.Family == socket.Other || s.Info().Local.Port() != 0 {
