@@ -131,8 +131,8 @@ func TestMulticastLinks(t *testing.T) {
 	simulate(t, 1, datagramtest.Link{}, func(w *world) {
 		group := netip.MustParseAddrPort("239.1.2.3:500")
 		var conns []*datagram.Conn
-		for _, addr := range []netip.Addr{here, there} {
-			host, err := w.AddHost(addr)
+		for _, addrs := range [][]netip.Addr{{beyond, here}, {there}} {
+			host, err := w.AddHost(addrs...)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -142,6 +142,7 @@ func TestMulticastLinks(t *testing.T) {
 			}
 			conns = append(conns, c)
 		}
+		sender := w.at(here) // not from the first address of its host
 		for _, test := range []struct {
 			from, to netip.Prefix
 			link     datagramtest.Link
@@ -155,7 +156,7 @@ func TestMulticastLinks(t *testing.T) {
 			w.SetLink(all, all, datagramtest.Link{})
 			w.SetLink(test.from, test.to, test.link)
 			before := w.Stats()
-			w.sendTo(conns[0], group, strings.Repeat("x", 600))
+			w.sendTo(sender, group, strings.Repeat("x", 600))
 			for i, c := range conns {
 				if test.reached[i] {
 					w.next(c)

@@ -213,6 +213,10 @@ func TestReceiveBuffer(t *testing.T) {
 		for i := range s.Delivered {
 			w.expect(b, fmt.Sprint(i))
 		}
+		for range sent { // there is room again, and remains some
+			w.send(a, b, "x")
+			w.expect(b, "x")
+		}
 	})
 }
 
