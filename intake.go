@@ -26,7 +26,7 @@ const partsPerCopy = 64
 
 // begin lends the memory of everything that was received.
 func (in *intake) begin() {
-	in.message, in.offset, in.part, in.failures = 0, 0, 0, 0
+	in.message, in.failures = 0, 0
 	messages := in.batch.Messages
 	for i := 0; i < len(messages); {
 		if m := &messages[i]; !isSmall(m) {

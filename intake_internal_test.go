@@ -41,6 +41,7 @@ func FuzzIntake(f *testing.F) {
 		in.begin()
 		checkParts(t, in.batch.Messages)
 		var lent []Datagram
+		leases := make(map[buffer.Lease]bool)
 		for i, payload := range want {
 			for first := true; first || len(payload) > 0; first = false {
 				before := in.remaining()
@@ -62,6 +63,10 @@ func FuzzIntake(f *testing.F) {
 				if partial := size > limit || last && truncated && i == 0; d.Partial != partial {
 					t.Fatalf("message %d: Partial is %v", i, d.Partial)
 				}
+				if leases[d.lease] {
+					t.Fatalf("message %d: a lease of what another datagram has", i)
+				}
+				leases[d.lease] = true
 				payload = payload[size:]
 				lent = append(lent, d)
 			}
