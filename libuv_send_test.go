@@ -2,10 +2,8 @@ package datagram_test
 
 import (
 	"errors"
-	"net"
 	"net/netip"
 	"runtime"
-	"strconv"
 	"syscall"
 	"testing"
 
@@ -223,38 +221,5 @@ func TestLibuvTrySend(t *testing.T) {
 	awaitPayload(t, server, "EXIT")
 	if s := server.Stats(); s.Received != 3 || client.SendQueueSize() != 0 {
 		t.Errorf("received %d, queued %d bytes", s.Received, client.SendQueueSize())
-	}
-}
-
-// R48. The memory is never touched, and so never becomes real.
-func TestLibuvHugePayloads(t *testing.T) {
-	if strconv.IntSize < 64 {
-		t.Skip("more than 2 GiB do not fit the address space")
-	}
-	half := make([]byte, 1<<30)
-	var before runtime.MemStats
-	runtime.ReadMemStats(&before)
-	c := lazyConn(t)
-	to := netip.AddrPortFrom(loopback4, 9)
-	completed := make(chan error, 1)
-	for name, bufs := range map[string]net.Buffers{"one": {half}, "two": {half, half}} {
-		_, err := c.TrySendBuffers(datagram.To(to, nil), bufs)
-		if !errors.Is(err, syscall.EMSGSIZE) {
-			t.Errorf("TrySendBuffers of %s: %v", name, err)
-		}
-		if err := c.SendBuffers(t.Context(), datagram.To(to, nil), bufs, func(err error) { completed <- err }); err != nil {
-			t.Fatal(err)
-		}
-		checkErrno(t, awaitValue(t, completed, "the completion"), syscall.EMSGSIZE)
-	}
-	n, err := c.TrySendBatch([]datagram.Datagram{datagram.To(to, half)})
-	checkErrno(t, err, syscall.EMSGSIZE)
-	if n != 0 || c.SendQueueSize() != 0 {
-		t.Errorf("sent %d, queued %d bytes", n, c.SendQueueSize())
-	}
-	var after runtime.MemStats
-	runtime.ReadMemStats(&after)
-	if grown := after.TotalAlloc - before.TotalAlloc; grown > 1<<28 {
-		t.Errorf("%d MiB were allocated for what is never sent", grown>>20)
 	}
 }
