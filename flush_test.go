@@ -52,6 +52,20 @@ func TestFlushDoesNotWaitForLaterDatagrams(t *testing.T) {
 	await(t, "the reader", reading)
 }
 
+// A waitedFor is a context that tells when somebody begins to wait for its end.
+type waitedFor struct {
+	context.Context
+	asked chan struct{}
+}
+
+func (c waitedFor) Done() <-chan struct{} {
+	select {
+	case c.asked <- struct{}{}:
+	default:
+	}
+	return c.Context.Done()
+}
+
 // Even when they lie in the queue together with what it waits for, and do not leave.
 func TestFlushAmongDatagramsThatDoNotLeave(t *testing.T) {
 	c, peer, full := stalled(t)
@@ -59,8 +73,9 @@ func TestFlushAmongDatagramsThatDoNotLeave(t *testing.T) {
 	flushed := make(chan error, 1)
 	notYet(t, "a worker that begins", flushed)
 	mustQueue(t, c, "awaited")
-	go func() { flushed <- c.Flush(background) }()
-	notYet(t, "Flush", flushed)
+	waiting := waitedFor{background, make(chan struct{}, 1)}
+	go func() { flushed <- c.Flush(waiting) }()
+	await(t, "Flush, which waits", waiting.asked)
 	late := string(make([]byte, 200)) // many of them share a block of the queue
 	for range 250 {                   // more than the system has room for
 		mustQueue(t, c, late)
