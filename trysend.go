@@ -38,6 +38,9 @@ func (c *Conn) trySend(d *Datagram, bufs [][]byte) (int, error) {
 	defer a.free()
 	payload := d.Payload
 	if len(bufs) > 0 {
+		if _, err := send.Total(payload, bufs); err != nil {
+			return 0, c.sendError(d, err)
+		}
 		payload = a.gather(payload, bufs, s.info.UDP)
 	}
 	a.add(d, payload)

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -69,6 +70,19 @@ func TestOpenUnixSocket(t *testing.T) {
 		t.Fatalf("the package judged the zero address of a Unix socket: %v", err)
 	}
 	checkOpError(t, awaitValue(t, completed, "done"), opShape{op: "write", network: "unixgram", is: syscall.ENOTCONN})
+}
+
+// What is more than an int of 32 bits can tell is not put together, also for a family whose limits only the system
+// knows.
+func TestUnixHugePayloads(t *testing.T) {
+	if strconv.IntSize > 32 {
+		t.Skip("an int can tell of more memory than there is")
+	}
+	ours, _ := socketPair(t)
+	c, half := openedConn(t, ours), untouched(t, 1<<30)
+	bufs := [][]byte{half, half}
+	checkErrno(t, second(c.TrySendBuffers(datagram.Datagram{}, bufs)), syscall.EMSGSIZE)
+	checkErrno(t, c.SendBuffers(t.Context(), datagram.Datagram{}, bufs, neverDone(t)), syscall.EMSGSIZE)
 }
 
 // The kernel of a full Unix peer has no room: all that the package has to say

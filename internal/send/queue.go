@@ -5,8 +5,10 @@ package send
 import (
 	"context"
 	"errors"
+	"math"
 	"net"
 	"sync"
+	"syscall"
 
 	"example.com/datagram/internal/queue"
 	"example.com/datagram/internal/socket"
@@ -103,9 +105,9 @@ var ErrFull = errors.New("no room")
 // is d.Payload and then bufs. All but the functions is copied, also control, which stands for
 // d.Control.
 func (q *Queue) Enqueue(ctx context.Context, d socket.Outgoing, control *socket.Control, bufs [][]byte, done func(error)) error {
-	size := len(d.Payload)
-	for _, b := range bufs {
-		size += len(b)
+	size, err := Total(d.Payload, bufs)
+	if err != nil {
+		return err
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -124,6 +126,19 @@ func (q *Queue) Enqueue(ctx context.Context, d socket.Outgoing, control *socket.
 		q.startWorker()
 	}
 	return nil
+}
+
+// Total returns the size of a payload in pieces. Pieces that share memory may come to more than an
+// int of 32 bits can tell, and than any system sends.
+func Total(payload []byte, bufs [][]byte) (int, error) {
+	size := len(payload)
+	for _, b := range bufs {
+		if len(b) > math.MaxInt-size {
+			return 0, syscall.EMSGSIZE
+		}
+		size += len(b)
+	}
+	return size, nil
 }
 
 // makeRoom waits until there is room for size bytes. mu must be held.
