@@ -40,6 +40,7 @@ type handle struct {
 	connection sync.RWMutex
 	peer       netip.AddrPort
 	source     netip.Addr // that the socket is bound to, or sends from since it was connected; zero for a wildcard
+	device     string     // that the socket was bound to before it was connected
 }
 
 // Kernel is the Network of the system that the program runs on.
@@ -245,7 +246,12 @@ func (h *handle) Connect(peer netip.AddrPort) error {
 	defer h.connection.Unlock()
 	err := h.control(func(fd uintptr) error {
 		if peer.IsValid() {
-			return h.connect(fd, peer)
+			device := boundDevice(fd)
+			err := h.connect(fd, peer)
+			if err == nil {
+				h.device = device
+			}
+			return err
 		}
 		return h.disconnect(fd)
 	})

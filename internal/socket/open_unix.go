@@ -109,6 +109,7 @@ func (h *handle) open(fd uintptr) (*os.File, error) {
 	if h.family != Other && !isUDP(fd) {
 		h.network, h.udp = "ip", false
 	}
+	h.device = boundDevice(fd)
 	if err := unix.SetNonblock(int(fd), true); err != nil {
 		return nil, os.NewSyscallError("setnonblock", err)
 	}

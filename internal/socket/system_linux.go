@@ -106,12 +106,26 @@ func (h *handle) bindToDevice(name string) error {
 	})
 }
 
+// boundDevice returns the name of the device that a socket is bound to: by SO_BINDTODEVICE or, as is the same to
+// the kernel, by an IPv6 address of one link (inet6_bind).
+func boundDevice(fd uintptr) string {
+	name, _ := unix.GetsockoptString(int(fd), unix.SOL_SOCKET, unix.SO_BINDTODEVICE)
+	return name
+}
+
 // disconnect is connect(2) with AF_UNSPEC.
 func (h *handle) disconnect(fd uintptr) error {
 	port := h.sockname(fd).Port()
 	sa := unix.RawSockaddr{Family: unix.AF_UNSPEC}
 	if _, _, errno := unix.Syscall(unix.SYS_CONNECT, fd, uintptr(unsafe.Pointer(&sa)), unsafe.Sizeof(sa)); errno != 0 {
 		return os.NewSyscallError("connect", errno)
+	}
+	// The kernel forgets the device, however the socket was bound to it (__udp_disconnect). On
+	// the device depends whether the port is taken, and what an IPv6 address of one link means.
+	if h.device != "" {
+		if err := unix.BindToDevice(int(fd), h.device); err != nil {
+			return os.NewSyscallError("setsockopt", err)
+		}
 	}
 	// The kernel keeps what bind was given and forgets what it chose by itself
 	// (__udp_disconnect), so a socket that bind left the choice of port to is

@@ -35,6 +35,9 @@ func (h *handle) reportNetworkErrors() error { return errors.ErrUnsupported }
 
 func (h *handle) offload(Config) { h.noOffload() }
 
+// boundDevice is of use where disconnecting forgets it.
+func boundDevice(uintptr) string { return "" }
+
 // disconnect connects to the null address. On Windows that is how to do it; the
 // systems that descend from BSD dissolve the association before they find out
 // that they cannot connect to port 0 (soconnect, in_pcbconnect). All
