@@ -11,6 +11,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"example.com/datagram/internal/buffer"
 )
 
 // A file is a descriptor in the care of Go's poller: a *net.UDPConn that
@@ -145,6 +147,9 @@ func adopt(h *handle, f file, config Config) (Socket, error) {
 		return nil, err
 	}
 	h.file, h.raw = f, raw
+	if h.udp {
+		h.limits.Receive = min(h.limits.Receive, buffer.Size) // no datagram is longer
+	}
 	h.settle(h.Info())
 	if isPortable(config) {
 		return newPortable(h), nil

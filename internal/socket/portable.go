@@ -38,8 +38,22 @@ type single struct {
 
 var singles = sync.Pool{New: func() any { return new(single) }}
 
-func (s *single) free() { singles.Put(s) }
-func (s *single) trim() {}
+// free keeps a chunk of usual size for the next who receives, and nothing of what was received.
+func (s *single) free() {
+	m := &s.messages[0]
+	if m.Chunk != nil && len(m.Chunk.Bytes) > buffer.Size {
+		s.trim()
+	}
+	*m = Incoming{Chunk: m.Chunk}
+	singles.Put(s)
+}
+
+func (s *single) trim() {
+	if m := &s.messages[0]; m.Chunk != nil {
+		m.Chunk.Free()
+		m.Chunk = nil
+	}
+}
 
 // offerSingle returns the memory of the batch, with a chunk to receive into.
 func offerSingle(b *Batch, size int) *single {

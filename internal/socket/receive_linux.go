@@ -43,6 +43,9 @@ func newSystem(h *handle) Socket {
 // system call's own cost is spread thin enough.
 const maxSlots = 64
 
+// maxOffered bounds the memory of the slots of one recvmmsg. AF_UNIX has datagrams of any size.
+const maxOffered = maxSlots * buffer.Size
+
 // More datagrams than this are not worth taking at a time: the system call is
 // paid for, and the first would wait for the last.
 const maxDatagrams = 512
@@ -55,17 +58,31 @@ type slots struct {
 	names    [maxSlots]sockaddr
 	control  [maxSlots][controlSize]byte
 	messages [maxSlots]Incoming
+	used     int // since the last free
 }
 
 var slotsPool = sync.Pool{New: func() any { return new(slots) }}
 
-func (s *slots) free() { slotsPool.Put(s) }
+// free keeps the chunks of usual size for the next who receives, and nothing of what was received.
+func (s *slots) free() {
+	for i := range s.messages[:s.used] {
+		c := s.messages[i].Chunk
+		if c != nil && len(c.Bytes) > buffer.Size {
+			c.Free()
+			c = nil
+		}
+		s.messages[i] = Incoming{Chunk: c}
+		s.vectors[i].Base = nil // else the collector would find here what is lent
+	}
+	s.used = 0
+	slotsPool.Put(s)
+}
 
 func (s *slots) trim() {
 	for i := range s.messages {
 		if c := s.messages[i].Chunk; c != nil {
 			s.messages[i].Chunk = nil
-			s.vectors[i].Base = nil // else the collector would find it here
+			s.vectors[i].Base = nil
 			c.Free()
 		}
 	}
@@ -118,7 +135,7 @@ func (r *receiving) adapt(datagrams int) {
 	case datagrams > maxDatagrams, r.waited && r.n <= r.want/2:
 		r.want = max(r.want/2, 1)
 	case r.n == r.want && !r.waited && datagrams <= maxDatagrams/2:
-		r.want = min(2*r.want, maxSlots)
+		r.want = min(2*r.want, maxSlots, max(1, maxOffered/r.socket.bufferSize()))
 	}
 }
 
@@ -183,6 +200,7 @@ func (s *system) bufferSize() int {
 // offer prepares n slots. The kernel overwrites lengths and flags, so they are
 // set anew for each call.
 func (s *slots) offer(n, size int) {
+	s.used = max(s.used, n)
 	for i := range n {
 		m := &s.messages[i]
 		if m.Chunk != nil && len(m.Chunk.Bytes) < size {

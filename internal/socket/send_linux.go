@@ -61,11 +61,16 @@ func (s *system) Send(ds []Outgoing, wait bool) (int, error) {
 		return 0, nil
 	}
 	t := transfers.Get().(*transfer)
-	defer transfers.Put(t)
+	defer t.free()
 	t.socket, t.ds, t.plain = s, ds, false
-	n, err := t.send(wait)
-	t.socket, t.ds = nil, nil
-	return n, err
+	return t.send(wait)
+}
+
+// free keeps nothing of what was sent.
+func (t *transfer) free() {
+	clear(t.vectors[:t.used])
+	t.socket, t.ds, t.used = nil, nil, 0
+	transfers.Put(t)
 }
 
 func (t *transfer) send(wait bool) (int, error) {
@@ -159,6 +164,7 @@ func (t *transfer) waitForRoom() error {
 // that of the first datagram.
 func (t *transfer) prepare() error {
 	s, ds := t.socket, t.ds
+	clear(t.vectors[:t.used])
 	t.n, t.used = 0, 0
 	for len(ds) > 0 && t.n < maxMessages && t.used < maxVectors {
 		run := t.gather(ds)
