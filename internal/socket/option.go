@@ -175,7 +175,7 @@ func (h *handle) Option(option Option) (int, error) {
 		v, err := h.option4(option)
 		return v, unsupported(err)
 	case Dual:
-		if option == PathMTU && h.sendsIPv4(netip.AddrPort{}) {
+		if option == PathMTU && h.isConnectedByIPv4() {
 			v, err := h.option4(option)
 			return v, unsupported(err)
 		}
@@ -184,6 +184,12 @@ func (h *handle) Option(option Option) (int, error) {
 		v, err := h.option6(option)
 		return v, unsupported(err)
 	}
+}
+
+func (h *handle) isConnectedByIPv4() bool {
+	h.connection.RLock()
+	defer h.connection.RUnlock()
+	return h.sendsIPv4(netip.AddrPort{})
 }
 
 func (h *handle) option4(option Option) (int, error) {
@@ -237,7 +243,7 @@ func interfaceByIndex(index int) *net.Interface {
 // golang.org/x/net has unexported errors for what it does not do on a system.
 func unsupported(err error) error {
 	var errno syscall.Errno
-	if err == nil || errors.As(err, &errno) || errors.Is(err, errors.ErrUnsupported) {
+	if err = closed(err); err == nil || err == net.ErrClosed || errors.As(err, &errno) || errors.Is(err, errors.ErrUnsupported) {
 		return err
 	}
 	return errors.Join(err, errors.ErrUnsupported)
