@@ -21,6 +21,9 @@ var headerSize = unix.CmsgLen(0)
 
 // appendControl appends the control messages that d asks for.
 func (h *handle) appendControl(b []byte, d *Outgoing) ([]byte, error) {
+	if h.family == Other {
+		return nil, errors.ErrUnsupported
+	}
 	c, v4 := *d.Control, h.sendsIPv4(d.Addr)
 	if v4 && interface4 && c.IfIndex != 0 && !c.Local.IsValid() {
 		c.Local = h.source // which packet information that names none would override

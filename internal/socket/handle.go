@@ -89,20 +89,24 @@ func (Kernel) Listen(ctx context.Context, network, address string, config Config
 func (h *handle) configure(network, address string, wildcard bool, config Config) error {
 	h.wildcard = wildcard
 	h.offload(config)
-	h.features.Describe(config, h.supports, hasErrorQueue && h.family != Other)
+	for _, s := range config.Settings {
+		if err := h.SetOption(s.Option, s.Value); err != nil {
+			return &SettingError{Option: s.Option, Err: err}
+		}
+	}
+	h.features.Describe(config, h.supports, h.hasErrorQueue(config)) // now that IPv6Only has told the family
 	if config.LocalAddresses && wildcard && h.family != Other {
 		err := h.SetOption(ReceiveLocal, 1)
 		h.features.Local = feature(true, nil, err)
 		h.features.Local.Active = err == nil || errors.Is(err, errNotIPv4)
 	}
 	if config.Limits.NetworkErrors {
-		if err := h.reportNetworkErrors(); err != nil {
-			return &SettingError{Name: "network errors", Err: err}
+		err := errors.ErrUnsupported
+		if h.hasErrorQueue(config) {
+			err = h.reportNetworkErrors()
 		}
-	}
-	for _, s := range config.Settings {
-		if err := h.SetOption(s.Option, s.Value); err != nil {
-			return &SettingError{Option: s.Option, Err: err}
+		if err != nil {
+			return &SettingError{Name: "network errors", Err: err}
 		}
 	}
 	if config.Interface != "" {
@@ -128,6 +132,9 @@ func (f *Features) Describe(config Config, supports func(Option) bool, networkEr
 	f.DontFragment = asked(DontFragment)
 	f.NetworkErrors = askedFor(config.Limits.NetworkErrors, networkErrors)
 }
+
+// hasErrorQueue says whether network errors can be reported.
+func (h *handle) hasErrorQueue(config Config) bool { return !isPortable(config) && h.family != Other }
 
 func askedFor(asked, supported bool) Feature {
 	switch {

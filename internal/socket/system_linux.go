@@ -29,8 +29,6 @@ const (
 	pathMTU4 = unix.IP_MTU
 	pathMTU6 = unix.IPV6_MTU
 
-	hasErrorQueue = true
-
 	forceReadBuffer  = unix.SO_RCVBUFFORCE
 	forceWriteBuffer = unix.SO_SNDBUFFORCE
 	bufferCharge     = 2 // what socket(7), SO_RCVBUF, doubles and reports so
@@ -77,9 +75,11 @@ func (h *handle) offload(config Config) {
 		if _, segment = h.getInt(unix.SOL_UDP, unix.UDP_SEGMENT); segment == nil {
 			segment = limits.distrustSegments(release())
 		}
-		coalesce = h.coalesce(config)
 	}
 	h.features.Segment = feature(limits.Segment, limits, segment)
+	if h.udp {
+		coalesce = h.coalesce(config) // which may have a reason of its own
+	}
 	h.features.Coalesce = feature(limits.Coalesce, limits, coalesce)
 	limits.Segment = h.features.Segment.Active
 	limits.Coalesce = h.features.Coalesce.Active

@@ -13,7 +13,6 @@ import (
 const pathMTU4, pathMTU6 = 0, 0
 
 const (
-	hasErrorQueue                     = false
 	forceReadBuffer, forceWriteBuffer = 0, 0
 	bufferCharge                      = 1
 )
