@@ -22,6 +22,7 @@ type segmentation struct {
 	blocks  atomic.Int32
 	mu      sync.Mutex
 	blocked map[netip.AddrPort]block
+	end     time.Time // of the last block
 }
 
 type block struct {
@@ -57,13 +58,13 @@ func (s *segmentation) allowed(addr netip.AddrPort) bool {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	b, ok := s.blocked[addr]
-	if ok && time.Now().After(b.until) {
-		delete(s.blocked, addr)
-		s.blocks.Store(int32(len(s.blocked)))
-		ok = false
+	now := time.Now()
+	if now.After(s.end) {
+		clear(s.blocked)
+		s.blocks.Store(0)
 	}
-	return !ok
+	b, ok := s.blocked[addr]
+	return !ok || now.After(b.until)
 }
 
 // block gives segmentation to a destination up for a while.
@@ -82,7 +83,8 @@ func (s *segmentation) block(addr netip.AddrPort, errno syscall.Errno) {
 		s.blocked = make(map[netip.AddrPort]block)
 	}
 	if len(s.blocked) < maxBlocks {
-		s.blocked[addr] = block{until: now.Add(blockTime), errno: errno}
+		s.end = now.Add(blockTime)
+		s.blocked[addr] = block{until: s.end, errno: errno}
 	}
 	s.blocks.Store(int32(len(s.blocked)))
 }
