@@ -76,11 +76,7 @@ func (t *transfer) free() {
 func (t *transfer) send(wait bool) (int, error) {
 	s := t.socket
 	reported := s.counters.NetworkErrors.Load()
-	err := t.attempt()
-	if err == nil && t.errno == unix.EAGAIN && wait {
-		err = t.waitForRoom()
-	}
-	if err != nil {
+	if err := t.hand(wait); err != nil {
 		return 0, err
 	}
 	for unexplained := 0; unexplained < maxUnexplained && s.isNetworkError(t.errno); {
@@ -92,7 +88,7 @@ func (t *transfer) send(wait bool) (int, error) {
 			unexplained++
 		}
 		s.counters.Retries.Add(1)
-		if err := t.attempt(); err != nil {
+		if err := t.hand(wait); err != nil {
 			return 0, err
 		}
 	}
@@ -127,6 +123,15 @@ func (t *transfer) sendUnsegmented(count int, wait bool) (int, error) {
 		s.segmentation.block(t.ds[0].Addr, errno)
 	}
 	return n, err
+}
+
+// hand hands datagrams over as soon as there is room, or at once.
+func (t *transfer) hand(wait bool) error {
+	err := t.attempt()
+	if err == nil && t.errno == unix.EAGAIN && wait {
+		err = t.waitForRoom()
+	}
+	return err
 }
 
 // attempt sends what can be sent at once.
