@@ -27,9 +27,9 @@ type system struct {
 	segmentation  segmentation
 	receiving     receiving
 	networkErrors networkErrors
-	// unbatched says that the system calls for several messages are missing, or
-	// kept from us by a seccomp filter.
-	unbatched atomic.Bool
+	// unbatched is not 0 if the system calls for several messages are missing, or kept from us by a
+	// seccomp filter: then it is what they say.
+	unbatched atomic.Uintptr
 }
 
 func newSystem(h *handle) Socket {
@@ -131,7 +131,7 @@ func (s *system) Receive(b *Batch) error {
 // datagrams fill few.
 func (r *receiving) adapt(datagrams int) {
 	switch {
-	case !r.socket.limits.Batch || r.socket.unbatched.Load():
+	case !r.socket.batches():
 	case datagrams > maxDatagrams, r.waited && r.n <= r.want/2:
 		r.want = max(r.want/2, 1)
 	case r.n == r.want && !r.waited && datagrams <= maxDatagrams/2:
@@ -172,16 +172,19 @@ func (r *receiving) recvmmsg(fd uintptr) bool {
 	}
 }
 
+// batches says whether to hand several messages to one system call.
+func (s *system) batches() bool { return s.limits.Batch && s.unbatched.Load() == 0 }
+
 // call receives with MSG_DONTWAIT, because a descriptor that others share may
 // have lost O_NONBLOCK.
 func (r *receiving) call(fd uintptr, s *slots) (int, syscall.Errno) {
 	flags := uintptr(r.socket.receiveFlags())
 	if r.want > 1 {
 		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&s.headers)), uintptr(r.want), flags, 0, 0)
-		if errno != unix.ENOSYS {
+		if errno != unix.ENOSYS && errno != unix.EPERM {
 			return int(n), errno
 		}
-		r.socket.unbatched.Store(true)
+		r.socket.unbatched.Store(uintptr(errno)) // see filtersBatches
 		r.want = 1
 	}
 	n, _, errno := unix.Syscall(unix.SYS_RECVMSG, fd, uintptr(unsafe.Pointer(&s.headers[0].header)), flags)

@@ -115,8 +115,8 @@ func (s *system) SetSegmentation(on bool) {
 // Features adds to what was found at the start what was found since.
 func (s *system) Features() Features {
 	f := s.handle.Features()
-	if f.Batch.Active && s.unbatched.Load() {
-		f.Batch = Feature{Reason: "recvmmsg or sendmmsg: " + unix.ENOSYS.Error()}
+	if errno := syscall.Errno(s.unbatched.Load()); f.Batch.Active && errno != 0 {
+		f.Batch = Feature{Reason: "recvmmsg or sendmmsg: " + errno.Error()}
 	}
 	if f.Segment.Active && !s.segmentation.on.Load() {
 		f.Segment = Feature{Reason: "SetSegmentation"}

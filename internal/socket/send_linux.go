@@ -182,7 +182,7 @@ func (t *transfer) prepare() error {
 		t.counts[t.n] = run.Count
 		t.n++
 		ds = ds[run.Count:]
-		if !s.limits.Batch || s.unbatched.Load() {
+		if !s.batches() {
 			break
 		}
 	}
@@ -282,13 +282,21 @@ func (t *transfer) call(fd uintptr) (int, syscall.Errno) {
 			flags, uintptr(unsafe.Pointer(h.Name)), uintptr(h.Namelen))
 		return 1, errno
 	}
-	if t.n > 1 && !t.socket.unbatched.Load() {
+	if t.n > 1 && t.socket.unbatched.Load() == 0 {
 		n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&t.headers)), uintptr(t.n), flags, 0, 0)
-		if errno != unix.ENOSYS {
+		if errno != unix.ENOSYS && (errno != unix.EPERM || !filtersBatches(fd)) {
 			return int(n), errno
 		}
-		t.socket.unbatched.Store(true)
+		t.socket.unbatched.Store(uintptr(errno))
 	}
 	_, _, errno := unix.Syscall(unix.SYS_SENDMSG, fd, uintptr(unsafe.Pointer(&t.headers[0].header)), flags)
 	return 1, errno
+}
+
+// filtersBatches says whether it is for the system call itself that sendmmsg fails with EPERM, which is what old
+// seccomp filters say of calls that they do not know (github.com/opencontainers/runc/issues/2151), or for the datagram, as where a
+// firewall drops it. Of no messages the kernel refuses none (__sys_sendmmsg).
+func filtersBatches(fd uintptr) bool {
+	_, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, fd, 0, 0, 0, 0, 0)
+	return errno == unix.EPERM
 }
