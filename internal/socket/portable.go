@@ -8,7 +8,7 @@ import (
 )
 
 // portable is the implementation that every system has: one datagram a system
-// call, read by package net, with control messages read by golang.org/x/net.
+// call, read by package net.
 type portable struct {
 	*handle
 	conn      *net.UDPConn // nil for other kinds of sockets
@@ -102,7 +102,7 @@ func (p *portable) finish(b *Batch, s *single, controlSize, flags int) {
 		b.ControlErrors = 1
 	}
 	if controlSize > 0 {
-		parsePortableControl(s.control[:controlSize], p.family, &s.messages[0], &p.zones)
+		parseControl(s.control[:controlSize], &s.messages[0], &p.zones)
 	}
 	if !p.wildcard {
 		// FreeBSD refuses a source to a socket that is bound to an address (in_pcbbind_setup).

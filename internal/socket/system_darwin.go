@@ -15,6 +15,8 @@ const (
 	timeMessage = unix.SCM_TIMESTAMP
 	receiveTOS  = unix.IP_RECVTOS
 	tosMessage  = unix.IP_RECVTOS
+	ttlMessage  = unix.IP_RECVTTL
+	ttlSize     = 1
 	sendTOSSize = 4
 	sendTTL     = 0
 	closeOnExec = 0

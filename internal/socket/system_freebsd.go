@@ -11,6 +11,8 @@ const (
 	timeMessage = unix.SCM_TIMESTAMP
 	receiveTOS  = unix.IP_RECVTOS
 	tosMessage  = unix.IP_RECVTOS
+	ttlMessage  = unix.IP_RECVTTL
+	ttlSize     = 1
 	sendTOSSize = 1
 	sendTTL     = 0
 	closeOnExec = unix.MSG_CMSG_CLOEXEC

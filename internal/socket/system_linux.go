@@ -20,6 +20,8 @@ const (
 	timeMessage  = unix.SO_TIMESTAMPNS_NEW
 	receiveTOS   = unix.IP_RECVTOS
 	tosMessage   = unix.IP_TOS
+	ttlMessage   = unix.IP_TTL
+	ttlSize      = 4
 	sendTOSSize  = 4
 	sendTTL      = unix.IP_TTL
 	closeOnExec  = unix.MSG_CMSG_CLOEXEC

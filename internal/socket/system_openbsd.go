@@ -11,6 +11,8 @@ const (
 	timeMessage = unix.SCM_TIMESTAMP
 	receiveTOS  = 0
 	tosMessage  = 0
+	ttlMessage  = unix.IP_RECVTTL
+	ttlSize     = 1
 	sendTOSSize = 0
 	sendTTL     = 0
 	closeOnExec = unix.MSG_CMSG_CLOEXEC
