@@ -27,7 +27,7 @@ func FuzzParseControl(f *testing.F) {
 		f.Add(binary.NativeEndian.AppendUint64(nil, size))
 		f.Add(append(binary.NativeEndian.AppendUint64(nil, size), make([]byte, 24)...))
 	}
-	for _, kind := range []int32{unix.SO_TIMESTAMPNS_NEW, unix.SCM_RIGHTS} {
+	for _, kind := range []int32{timeMessage, unix.SCM_RIGHTS} {
 		for size := range 20 {
 			b := room()
 			appendMessage(&b, unix.SOL_SOCKET, kind, size)
@@ -89,7 +89,7 @@ func TestControlWorstCase(t *testing.T) {
 func TestParseControl(t *testing.T) {
 	b := make([]byte, 0, controlSize)
 	binary.NativeEndian.PutUint32(appendMessage(&b, unix.SOL_UDP, unix.UDP_GRO, 4), 1400)
-	stamp := appendMessage(&b, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS_NEW, 16)
+	stamp := appendMessage(&b, unix.SOL_SOCKET, timeMessage, 16)
 	binary.NativeEndian.PutUint64(stamp, 1<<33)
 	binary.NativeEndian.PutUint64(stamp[8:], 5)
 	appendMessage(&b, unix.SOL_IP, unix.IP_TOS, 1)[0] = 0xb9

@@ -62,7 +62,7 @@ func (Kernel) Listen(ctx context.Context, network, address string, config Config
 		h.family = IPv4
 		if strings.HasSuffix(network, "6") {
 			h.family = Dual
-			if h.network == "udp6" || !isWildcard(address) {
+			if !isWildcard(address) || h.isIPv6Only() {
 				h.family = IPv6
 			}
 		}
@@ -89,6 +89,9 @@ func (Kernel) Listen(ctx context.Context, network, address string, config Config
 func (h *handle) configure(network, address string, wildcard bool, config Config) error {
 	h.wildcard = wildcard
 	h.offload(config)
+	if h.udp && minSendBuffer > 0 && !config.Shared {
+		h.raiseSendBuffer(minSendBuffer)
+	}
 	for _, s := range config.Settings {
 		if err := h.SetOption(s.Option, s.Value); err != nil {
 			return &SettingError{Option: s.Option, Err: err}

@@ -157,6 +157,9 @@ func (p *portable) transmit(a *attempt, d *Outgoing) error {
 	if err := p.raw.Control(a.try); err != nil {
 		return closed(err)
 	}
+	if a.err == unix.EAGAIN && minSendBuffer > 0 && p.exceedsSendBuffer(len(d.Payload)+len(a.oob)) {
+		a.err = unix.EMSGSIZE
+	}
 	if a.err != nil {
 		return os.NewSyscallError("send", a.err)
 	}
@@ -168,4 +171,12 @@ func encodeName(name *Name) (syscall.Sockaddr, error) {
 		return &syscall.SockaddrUnix{Name: addr.Name}, nil
 	}
 	return nil, errors.Join(errors.ErrUnsupported, syscall.EAFNOSUPPORT)
+}
+
+// exceedsSendBuffer says whether so many bytes, payload and control messages, are more than the send buffer ever holds.
+// Of a payload alone the systems that descend from BSD say EMSGSIZE, but of both together EAGAIN, and there is nothing to
+// wait for (sosend; github.com/quinn-rs/quinn/pull/2727).
+func (h *handle) exceedsSendBuffer(n int) bool {
+	size, err := h.systemOption(WriteBuffer)
+	return err == nil && n > size
 }

@@ -115,16 +115,23 @@ func (h *handle) systemOption(option Option) (int, error) {
 	return h.getInt(syscall.SOL_SOCKET, name)
 }
 
+// raiseSendBuffer makes the send buffer as large as size if it is smaller.
+func (h *handle) raiseSendBuffer(size int) {
+	if now, err := h.systemOption(WriteBuffer); err == nil && now < size {
+		_ = h.setInt(syscall.SOL_SOCKET, syscall.SO_SNDBUF, size)
+	}
+}
+
 func (h *handle) getInt(level, name int) (value int, err error) {
 	err = h.control(func(fd uintptr) (err error) {
 		value, err = syscall.GetsockoptInt(descriptor(fd), level, name)
-		return os.NewSyscallError("getsockopt", err)
+		return unsupported(os.NewSyscallError("getsockopt", err))
 	})
 	return value, err
 }
 
 func (h *handle) setInt(level, name, value int) error {
 	return h.control(func(fd uintptr) error {
-		return os.NewSyscallError("setsockopt", syscall.SetsockoptInt(descriptor(fd), level, name, value))
+		return unsupported(os.NewSyscallError("setsockopt", syscall.SetsockoptInt(descriptor(fd), level, name, value)))
 	})
 }

@@ -32,13 +32,9 @@ func (h *handle) bindToDevice(name string) error {
 	if err != nil {
 		return err
 	}
-	if h.family != IPv6 {
-		if err := h.setInt(unix.IPPROTO_IP, unix.IP_BOUND_IF, ifi.Index); err != nil {
-			return err
-		}
+	if h.family == IPv4 {
+		return h.setInt(unix.IPPROTO_IP, unix.IP_BOUND_IF, ifi.Index)
 	}
-	if h.family != IPv4 {
-		return h.setInt(unix.IPPROTO_IPV6, unix.IPV6_BOUND_IF, ifi.Index)
-	}
-	return nil
+	// It is the option of both families, and a dual-stack socket refuses that of IPv4 (inp_bindif, ip6_ctloutput).
+	return h.setInt(unix.IPPROTO_IPV6, unix.IPV6_BOUND_IF, ifi.Index)
 }

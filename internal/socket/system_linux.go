@@ -3,6 +3,7 @@ package socket
 import (
 	"encoding/binary"
 	"errors"
+	"math/bits"
 	"net/netip"
 	"os"
 	"time"
@@ -16,8 +17,9 @@ const (
 	reusePort      = unix.SO_REUSEPORT
 	socketProtocol = unix.SO_PROTOCOL
 
-	receiveTime  = unix.SO_TIMESTAMPNS_NEW
-	timeMessage  = unix.SO_TIMESTAMPNS_NEW
+	// Both have the same layout where words have 64 bits, and the new one is younger than some kernels (Linux 5.1).
+	receiveTime  = words64*unix.SO_TIMESTAMPNS + (1-words64)*unix.SO_TIMESTAMPNS_NEW
+	timeMessage  = words64*unix.SCM_TIMESTAMPNS + (1-words64)*unix.SO_TIMESTAMPNS_NEW
 	receiveTOS   = unix.IP_RECVTOS
 	tosMessage   = unix.IP_TOS
 	ttlMessage   = unix.IP_TTL
@@ -33,6 +35,7 @@ const (
 
 	forceReadBuffer  = unix.SO_RCVBUFFORCE
 	forceWriteBuffer = unix.SO_SNDBUFFORCE
+	minSendBuffer    = 0
 	bufferCharge     = 2 // what socket(7), SO_RCVBUF, doubles and reports so
 )
 
@@ -138,7 +141,10 @@ func (h *handle) disconnect(fd uintptr) error {
 	return nil
 }
 
-// decodeTime reads the variant with 64 bits a field on every architecture (Linux 5.1).
+// words64 is 1 where a word has 64 bits, else 0.
+const words64 = bits.UintSize / 64
+
+// decodeTime reads two fields of 64 bits, on every architecture.
 func decodeTime(data []byte) time.Time {
 	if len(data) != 16 {
 		return time.Time{}

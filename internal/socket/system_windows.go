@@ -12,6 +12,8 @@ const (
 	receiveTime = 0
 	receiveTOS  = 0
 	ipv4OnDual  = true
+
+	minSendBuffer = 0
 )
 
 // IP_DONTFRAGMENT and IPV6_DONTFRAG of ws2ipdef.h, which golang.org/x/sys lacks.
