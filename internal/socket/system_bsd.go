@@ -25,6 +25,10 @@ func decodeTime(data []byte) time.Time {
 // bounds each datagram: see exceedsSendBuffer.
 const minSendBuffer = buffer.Size + controlSize
 
+// forgetsAddress says that a socket whose association is dissolved is bound to all addresses, and cannot be
+// bound again (udp_disconnect, in_pcbbind).
+const forgetsAddress = true
+
 // emptyControl says that an empty datagram can have control messages.
 // Package syscall would give it a byte to carry them (sendmsgN of syscall_bsd.go).
 const emptyControl = false

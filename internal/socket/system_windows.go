@@ -13,7 +13,8 @@ const (
 	receiveTOS  = 0
 	ipv4OnDual  = true
 
-	minSendBuffer = 0
+	minSendBuffer  = 0
+	forgetsAddress = false
 )
 
 // IP_DONTFRAGMENT and IPV6_DONTFRAG of ws2ipdef.h, which golang.org/x/sys lacks.
