@@ -19,6 +19,6 @@ const (
 )
 
 var (
-	dontFragment4 = fixedOption{unix.IP_DONTFRAG, 1}
-	dontFragment6 = fixedOption{unix.IPV6_DONTFRAG, 1}
+	dontFragment4 = switchOption{unix.IP_DONTFRAG, 0, 1}
+	dontFragment6 = switchOption{unix.IPV6_DONTFRAG, 0, 1}
 )

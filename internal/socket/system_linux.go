@@ -47,8 +47,8 @@ var bufferLimits = map[Option]string{
 // PROBE sets the don't-fragment bit and, unlike DO, goes by the MTU of the
 // device alone: a cached path MTU may be a forgery (ip(7), IP_MTU_DISCOVER).
 var (
-	dontFragment4 = fixedOption{unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_PROBE}
-	dontFragment6 = fixedOption{unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_PROBE}
+	dontFragment4 = switchOption{unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_WANT, unix.IP_PMTUDISC_PROBE}
+	dontFragment6 = switchOption{unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_WANT, unix.IPV6_PMTUDISC_PROBE}
 )
 
 // isPortable says which implementation serves a socket.

@@ -25,6 +25,20 @@ func TestUnknownOption(t *testing.T) {
 	}
 }
 
+// What is turned off is off.
+func TestDontFragmentIsASwitch(t *testing.T) {
+	h := newHandle(t)
+	for _, value := range []int{1, 0} {
+		if err := h.SetOption(DontFragment, value); err != nil {
+			t.Fatal(err)
+		}
+		mode, err := h.getInt(unix.IPPROTO_IP, unix.IP_MTU_DISCOVER)
+		if on := mode == unix.IP_PMTUDISC_PROBE; err != nil || on != (value == 1) {
+			t.Errorf("set to %d: mode %d, %v", value, mode, err)
+		}
+	}
+}
+
 // What systems do that descend from BSD, by means that Linux has too.
 func TestSendBufferIsRaised(t *testing.T) {
 	h := newHandle(t)

@@ -19,6 +19,6 @@ const (
 )
 
 var (
-	dontFragment4 = fixedOption{}
-	dontFragment6 = fixedOption{unix.IPV6_DONTFRAG, 1}
+	dontFragment4 = switchOption{}
+	dontFragment6 = switchOption{unix.IPV6_DONTFRAG, 0, 1}
 )
