@@ -172,9 +172,6 @@ func (r *receiving) recvmmsg(fd uintptr) bool {
 	}
 }
 
-// batches says whether to hand several messages to one system call.
-func (s *system) batches() bool { return s.limits.Batch && s.unbatched.Load() == 0 }
-
 // call receives with MSG_DONTWAIT, because a descriptor that others share may
 // have lost O_NONBLOCK.
 func (r *receiving) call(fd uintptr, s *slots) (int, syscall.Errno) {

@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"example.com/datagram/internal/batch"
 )
 
 // segmentation knows where a socket can use segmentation offload. It is lost
@@ -110,25 +108,4 @@ func (s *segmentation) blockReason() string {
 // SetSegmentation turns segmentation offload on or off, within the limits.
 func (s *system) SetSegmentation(on bool) {
 	s.segmentation.on.Store(on && s.limits.Segment)
-}
-
-// Features adds to what was found at the start what was found since.
-func (s *system) Features() Features {
-	f := s.handle.Features()
-	if errno := syscall.Errno(s.unbatched.Load()); f.Batch.Active && errno != 0 {
-		f.Batch = Feature{Reason: "recvmmsg or sendmmsg: " + errno.Error()}
-	}
-	if f.Segment.Active && !s.segmentation.on.Load() {
-		f.Segment = Feature{Reason: "SetSegmentation"}
-	}
-	if reason := s.segmentation.blockReason(); reason != "" && f.Segment.Active {
-		f.Segment.Reason = reason
-	}
-	if f.Batch.Active {
-		f.ReceiveMessages, f.SendMessages = maxSlots, maxMessages
-	}
-	if f.Segment.Active {
-		f.Segments = batch.MaxSegments
-	}
-	return f
 }

@@ -156,8 +156,8 @@ func (t *transfer) waitForRoom() error {
 		return t.refused
 	}
 	// The poller would spin on an unconnected AF_UNIX socket with a full peer.
-	for pause := pause(0); t.errno == unix.EAGAIN; {
-		pause.wait()
+	for between := pause(0); t.errno == unix.EAGAIN; {
+		between.wait()
 		if err := t.attempt(); err != nil {
 			return err
 		}

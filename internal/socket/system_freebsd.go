@@ -3,7 +3,7 @@ package socket
 import "golang.org/x/sys/unix"
 
 const (
-	reuseAddr      = unix.SO_REUSEPORT // SO_REUSEADDR is for multicast only
+	reuseAddr      = unix.SO_REUSEPORT // includes SO_REUSEADDR (libuv, uv__set_reuse)
 	reusePort      = unix.SO_REUSEPORT_LB
 	socketProtocol = unix.SO_PROTOCOL
 

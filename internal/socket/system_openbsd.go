@@ -3,8 +3,8 @@ package socket
 import "golang.org/x/sys/unix"
 
 const (
-	reuseAddr      = unix.SO_REUSEPORT // SO_REUSEADDR is for multicast only
-	reusePort      = 0                 // SO_REUSEPORT spreads no load
+	reuseAddr      = unix.SO_REUSEPORT // includes SO_REUSEADDR (libuv, uv__set_reuse)
+	reusePort      = 0                 // SO_REUSEPORT spreads no load (libuv, uv__sock_reuseport)
 	socketProtocol = unix.SO_PROTOCOL
 
 	receiveTime = unix.SO_TIMESTAMP
