@@ -216,7 +216,8 @@ func (c *Conn) connect(peer netip.AddrPort) error {
 // Disconnect dissolves the association with the peer and keeps the local
 // address and port. Where the system forgets a port that it had chosen itself,
 // as Linux does, it is bound again; if another socket took it in between, that error is
-// returned. Queued datagrams still go to the peer they were accepted for. An
+// returned. macOS and the BSDs forget the address: there a handle that is bound to one, and not
+// to all, stays connected, with errors.ErrUnsupported. Queued datagrams still go to the peer they were accepted for. An
 // unconnected handle is ENOTCONN. It is uv_udp_connect without an address.
 func (c *Conn) Disconnect() error {
 	return c.opError("disconnect", nil, c.disconnect())

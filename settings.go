@@ -58,8 +58,9 @@ func (c *Conn) SetTTL(ttl int) error { return c.set(socket.TTL, ttl) }
 func (c *Conn) TTL() (int, error) { return c.get(socket.TTL) }
 
 // SetReadBuffer sets the size of the system's receive buffer in bytes.
-// The system rounds and caps it without an error, Linux at net.core.rmem_max unless the
+// Linux and Windows round and cap it without an error, Linux at net.core.rmem_max unless the
 // program has CAP_NET_ADMIN: see [Conn.ReadBuffer], and [Conn.Capabilities] for the reason.
+// macOS and the BSDs say ENOBUFS above kern.ipc.maxsockbuf.
 // A size that is negative or does not fit 32 bits is EINVAL. It is uv_recv_buffer_size.
 func (c *Conn) SetReadBuffer(bytes int) error { return c.set(socket.ReadBuffer, bytes) }
 

@@ -1,7 +1,7 @@
 package batch
 
 import (
-	"encoding/binary"
+	"hash/maphash"
 	"net/netip"
 )
 
@@ -71,11 +71,9 @@ func (g *Grouper) find(a netip.AddrPort, number int, addr func(int) netip.AddrPo
 	}
 }
 
-// hash spreads destinations over the table. Those that collide on purpose cost
-// their sender's own batch some comparisons.
-func hash(a netip.AddrPort) uint32 {
-	b := a.Addr().As16()
-	h := binary.NativeEndian.Uint64(b[:8]) ^ binary.NativeEndian.Uint64(b[8:])*0x9e3779b97f4a7c15 ^ uint64(a.Port())
-	h *= 0x9e3779b97f4a7c15 // Fibonacci hashing: 2^64 divided by the golden ratio
-	return uint32(h >> 40)
-}
+// seed is drawn anew by each process: who could foresee the hash could choose addresses that
+// collide, and the answers to them would be compared one with another.
+var seed = maphash.MakeSeed()
+
+// hash spreads destinations over the table.
+func hash(a netip.AddrPort) uint32 { return uint32(maphash.Comparable(seed, a)) }

@@ -1,6 +1,7 @@
 package batch_test
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"testing"
 
@@ -47,4 +48,37 @@ func FuzzGroup(f *testing.F) {
 			last[a] = int(i)
 		}
 	})
+}
+
+// Strangers choose where answers go. Here they do so that a hash without a secret, which the package had once,
+// puts all destinations into one place of the table.
+func TestChosenDestinations(t *testing.T) {
+	chosen := make([]netip.AddrPort, 0, batch.MaxGroup)
+	for i := uint32(0); len(chosen) < cap(chosen); i++ {
+		a := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(i >> 24), byte(i >> 16), 1}), uint16(i))
+		b := a.Addr().As16()
+		h := binary.NativeEndian.Uint64(b[:8]) ^ binary.NativeEndian.Uint64(b[8:])*0x9e3779b97f4a7c15 ^ uint64(a.Port())
+		if h*0x9e3779b97f4a7c15>>40%(2*batch.MaxGroup) == 0 {
+			chosen = append(chosen, a)
+		}
+	}
+	looks := 0
+	new(batch.Grouper).Group(len(chosen), func(i int) netip.AddrPort {
+		looks++
+		return chosen[i]
+	})
+	if looks > 10*len(chosen) {
+		t.Errorf("%d destinations were looked at %d times", len(chosen), looks)
+	}
+}
+
+func BenchmarkGroup(b *testing.B) {
+	addrs := make([]netip.AddrPort, batch.MaxGroup)
+	for i := range addrs {
+		addrs[i] = netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, 1}), uint16(i%64))
+	}
+	g := new(batch.Grouper)
+	for b.Loop() {
+		g.Group(len(addrs), func(i int) netip.AddrPort { return addrs[i] })
+	}
 }

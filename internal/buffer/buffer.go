@@ -52,8 +52,11 @@ type Lease struct {
 }
 
 // classes are the sizes that chunks come in. The small ones hold copies of
-// short datagrams, so that keeping one of those does not pin 64 KiB.
-var classes = [...]class{{size: 512}, {size: 2 << 10}, {size: 8 << 10}, {size: 24 << 10}, {size: Size}}
+// short datagrams, so that keeping one of those does not pin 64 KiB. The largest holds what an
+// AF_UNIX socket sends by default (net.core.wmem_default).
+var classes = [...]class{
+	{size: 512}, {size: 2 << 10}, {size: 8 << 10}, {size: 24 << 10}, {size: Size}, {size: 4 * Size},
+}
 
 type class struct {
 	size int

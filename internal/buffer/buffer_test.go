@@ -37,7 +37,7 @@ func TestGet(t *testing.T) {
 		{2 << 10, 2 << 10},
 		{8<<10 + 1, 24 << 10},
 		{Size, Size},
-		{Size + 1, Size + 1},
+		{Size + 1, 4 * Size},
 		{1 << 20, 1 << 20},
 	} {
 		n, c := test.n, Get(test.n)

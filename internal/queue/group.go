@@ -20,7 +20,7 @@ var scratches = sync.Pool{New: func() any { return new(scratch) }}
 // Group makes datagrams to one destination follow one another, once for a block and
 // before any of it is sent. Order among those to one destination is kept.
 func (b *Block) Group() {
-	if b.Answered > 0 || b.order != nil || !b.mixed {
+	if b.Answered > 0 || b.grouped() || !b.mixed {
 		return
 	}
 	s := scratches.Get().(*scratch)
@@ -41,7 +41,7 @@ func (b *Block) Group() {
 
 // Ungroup restores the order in which the datagrams were accepted.
 func (b *Block) Ungroup() {
-	if b.order == nil {
+	if !b.grouped() {
 		return
 	}
 	s := scratches.Get().(*scratch)
@@ -51,8 +51,11 @@ func (b *Block) Ungroup() {
 	for from, to := range b.order {
 		b.Datagrams[to], b.Tails[to] = s.datagrams[from], s.tails[from]
 	}
-	b.order = nil
+	b.order = b.order[:0]
 }
+
+// grouped says whether the datagrams stand in another order than they were accepted in.
+func (b *Block) grouped() bool { return len(b.order) > 0 }
 
 // free gives back scratch memory of which n datagrams were used.
 func (s *scratch) free(n int) {

@@ -36,7 +36,7 @@ type Block struct {
 	// Report says that somebody waits to hear of one of them.
 	Report bool
 
-	// order is nil, or where the datagrams stood before Group.
+	// order is empty, or where the datagrams stood before Group.
 	order    []uint16
 	mixed    bool // there are several destinations
 	controls []socket.Control
@@ -63,7 +63,10 @@ func (b *Block) Free() {
 		chunk.Free()
 		b.chunks[i] = nil
 	}
-	*b = Block{Datagrams: b.Datagrams[:0], Tails: b.Tails[:0], controls: b.controls[:0], chunks: b.chunks[:0]}
+	*b = Block{
+		Datagrams: b.Datagrams[:0], Tails: b.Tails[:0],
+		order: b.order[:0], controls: b.controls[:0], chunks: b.chunks[:0],
+	}
 	blocks.Put(b)
 }
 
@@ -71,7 +74,7 @@ func (b *Block) Free() {
 // own, or nil. A grouped block is reported as a whole, since what is answered is not
 // what was accepted first.
 func (b *Block) SplitAnswered() *Block {
-	if b.Answered == 0 || b.order != nil {
+	if b.Answered == 0 || b.grouped() {
 		return nil
 	}
 	done := blocks.Get().(*Block)

@@ -59,9 +59,6 @@ func (q *Queue) drain(wait bool) {
 			q.startWorker()
 			return
 		}
-		if q.segments {
-			b.Group()
-		}
 		if !q.handOver(b, wait) {
 			q.waiting.PutFront(b)
 			q.startWorker()
@@ -97,7 +94,11 @@ func (q *Queue) handOver(b *queue.Block, wait bool) bool {
 			q.answer(b, len(b.Datagrams), net.ErrClosed)
 			break
 		}
+		group := q.segments
 		q.mu.Unlock()
+		if group {
+			b.Group()
+		}
 		n, err := q.hand(b.Datagrams[b.Answered:], block)
 		q.mu.Lock()
 		q.answer(b, n, nil)

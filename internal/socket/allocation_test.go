@@ -14,7 +14,9 @@ import (
 func TestAllocations(t *testing.T) {
 	for _, i := range implementations {
 		t.Run(i.name, func(t *testing.T) {
-			s, err := listen(t, "udp", ":0", i.config)
+			config := i.config
+			config.LocalAddresses = true
+			s, err := listen(t, "udp", ":0", config)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -5,6 +5,7 @@ package socket
 import (
 	"encoding/binary"
 	"errors"
+	"net/netip"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -13,7 +14,7 @@ import (
 // controlSize is room for every control message that a socket is ever asked
 // for: the worst case, an IPv4 datagram on a dual-stack socket of Linux with packet
 // info of both families, TTL, TOS, a time stamp and a segment size, takes
-// 208 bytes on 64-bit systems. Each kind is padded to the word.
+// 176 bytes on 64-bit systems. Each kind is padded to the word.
 const controlSize = 256
 
 // headerSize is CMSG_LEN(0) of cmsg(3).
@@ -21,6 +22,9 @@ var headerSize = unix.CmsgLen(0)
 
 // appendControl appends the control messages that d asks for.
 func (h *handle) appendControl(b []byte, d *Outgoing) ([]byte, error) {
+	if h.family == Other {
+		return nil, errors.ErrUnsupported
+	}
 	c, v4 := *d.Control, h.sendsIPv4(d.Addr)
 	if v4 && interface4 && c.IfIndex != 0 && !c.Local.IsValid() {
 		c.Local = h.source // which packet information that names none would override
@@ -100,13 +104,74 @@ func appendMessage(b *[]byte, level, kind int32, size int) []byte {
 	return m[headerSize : headerSize+size]
 }
 
-// closeRights closes descriptors that came unasked: they would stay open for
-// ever (unix(7), SCM_RIGHTS).
-func closeRights(data []byte) {
-	for ; len(data) >= 4; data = data[4:] {
-		_ = closeDescriptor(int(int32(binary.NativeEndian.Uint32(data))))
+// align is CMSG_ALIGN of cmsg(3).
+func align(n int) int { return unix.CmsgSpace(n) - unix.CmsgSpace(0) }
+
+// parseControl reads the control messages of a received message. A message
+// that is cut off, or whose length is not the one of its type, is ignored.
+func parseControl(b []byte, m *Incoming, z *zones) {
+	for len(b) >= headerSize {
+		h := (*unix.Cmsghdr)(unsafe.Pointer(unsafe.SliceData(b)))
+		if uint64(h.Len) < uint64(headerSize) || uint64(h.Len) > uint64(len(b)) {
+			return
+		}
+		data := b[headerSize:h.Len]
+		parseControlMessage(h.Level, h.Type, data, m, z)
+		next := headerSize + align(len(data))
+		if next >= len(b) {
+			return
+		}
+		b = b[next:]
 	}
 }
 
-// closeDescriptor is a variable so that hostile control messages can be tested.
-var closeDescriptor = unix.Close
+// broadcast is the broadcast address of every network. That of a particular
+// one looks like any other address.
+var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
+
+func parseControlMessage(level, kind int32, data []byte, m *Incoming, z *zones) {
+	switch {
+	case level == unix.IPPROTO_IPV6 && kind == unix.IPV6_PKTINFO && len(data) == unix.SizeofInet6Pktinfo:
+		destination := netip.AddrFrom16([16]byte(data))
+		index := binary.NativeEndian.Uint32(data[16:])
+		m.Control.IfIndex = int(int32(index))
+		if destination.Is4In6() {
+			destination = destination.Unmap()
+		} else if destination.IsLinkLocalUnicast() || destination.IsLinkLocalMulticast() {
+			destination = destination.WithZone(z.name(index))
+		}
+		m.setDestination(destination)
+
+	case level == unix.IPPROTO_IP && kind == ttlMessage && len(data) == ttlSize,
+		level == unix.IPPROTO_IPV6 && kind == unix.IPV6_HOPLIMIT && len(data) == 4:
+		m.Control.HopLimit = number(data)
+
+	case level == unix.IPPROTO_IP && kind == tosMessage && len(data) == 1,
+		// macOS may give it the length of its IPv4 counterpart (quinn-udp, src/unix.rs).
+		level == unix.IPPROTO_IPV6 && kind == unix.IPV6_TCLASS && (len(data) == 4 || len(data) == 1):
+		m.Control.TrafficClass = uint8(number(data))
+
+	case level == unix.SOL_SOCKET && kind == timeMessage:
+		m.Control.Time = decodeTime(data)
+
+	case level == unix.SOL_SOCKET && kind == unix.SCM_RIGHTS:
+		closeRights(data)
+
+	default:
+		parseSystemMessage(level, kind, data, m)
+	}
+}
+
+// setDestination sets the address that the datagram was sent to.
+func (m *Incoming) setDestination(addr netip.Addr) {
+	m.Control.Local = addr
+	m.Elsewhere = addr.IsMulticast() || addr == broadcast
+}
+
+// number reads an int, or a byte where the system is sparing.
+func number(data []byte) int {
+	if len(data) == 1 {
+		return int(data[0])
+	}
+	return int(int32(binary.NativeEndian.Uint32(data)))
+}

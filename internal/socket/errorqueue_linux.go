@@ -1,9 +1,7 @@
 package socket
 
 import (
-	"strings"
 	"sync"
-	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -142,23 +140,6 @@ func (r *receiving) findNetworkErrors() bool {
 		r.errors = r.socket.NetworkErrors()
 	}
 	return len(r.errors) > 0
-}
-
-// isNotPollable recognises an unexported error of package poll: the poller saw
-// nothing but an error condition, as happens while the send buffer is full
-// (netpollcheckerr, since an event of EPOLLERR alone counts as failure).
-func isNotPollable(err error) bool {
-	return strings.Contains(err.Error(), "not pollable")
-}
-
-// pollable takes away what makes the poller refuse to wait.
-func (s *system) pollable() NetworkErrors {
-	list := s.NetworkErrors()
-	_, _ = s.getInt(unix.SOL_SOCKET, unix.SO_ERROR) // reading it clears it
-	if len(list) == 0 {
-		time.Sleep(time.Millisecond) // until there is another event, nobody can wait for it
-	}
-	return list
 }
 
 // isNetworkError says whether an errno of a send may be about a datagram sent

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"example.com/datagram/internal/buffer"
 )
 
 // A file is a descriptor in the care of Go's poller: a *net.UDPConn that
@@ -40,6 +42,7 @@ type handle struct {
 	connection sync.RWMutex
 	peer       netip.AddrPort
 	source     netip.Addr // that the socket is bound to, or sends from since it was connected; zero for a wildcard
+	device     string     // that the socket was bound to before it was connected
 }
 
 // Kernel is the Network of the system that the program runs on.
@@ -59,7 +62,7 @@ func (Kernel) Listen(ctx context.Context, network, address string, config Config
 		h.family = IPv4
 		if strings.HasSuffix(network, "6") {
 			h.family = Dual
-			if h.network == "udp6" || !isWildcard(address) {
+			if !isWildcard(address) || h.isIPv6Only() {
 				h.family = IPv6
 			}
 		}
@@ -86,20 +89,27 @@ func (Kernel) Listen(ctx context.Context, network, address string, config Config
 func (h *handle) configure(network, address string, wildcard bool, config Config) error {
 	h.wildcard = wildcard
 	h.offload(config)
-	h.features.Describe(config, h.supports, hasErrorQueue && h.family != Other)
+	if h.udp && minSendBuffer > 0 && !config.Shared {
+		h.raiseSendBuffer(minSendBuffer)
+	}
+	for _, s := range config.Settings {
+		if err := h.SetOption(s.Option, s.Value); err != nil {
+			return &SettingError{Option: s.Option, Err: err}
+		}
+	}
+	h.features.Describe(config, h.supports, h.hasErrorQueue(config)) // now that IPv6Only has told the family
 	if config.LocalAddresses && wildcard && h.family != Other {
 		err := h.SetOption(ReceiveLocal, 1)
 		h.features.Local = feature(true, nil, err)
 		h.features.Local.Active = err == nil || errors.Is(err, errNotIPv4)
 	}
 	if config.Limits.NetworkErrors {
-		if err := h.reportNetworkErrors(); err != nil {
-			return &SettingError{Name: "network errors", Err: err}
+		err := errors.ErrUnsupported
+		if h.hasErrorQueue(config) {
+			err = h.reportNetworkErrors()
 		}
-	}
-	for _, s := range config.Settings {
-		if err := h.SetOption(s.Option, s.Value); err != nil {
-			return &SettingError{Option: s.Option, Err: err}
+		if err != nil {
+			return &SettingError{Name: "network errors", Err: err}
 		}
 	}
 	if config.Interface != "" {
@@ -126,6 +136,9 @@ func (f *Features) Describe(config Config, supports func(Option) bool, networkEr
 	f.NetworkErrors = askedFor(config.Limits.NetworkErrors, networkErrors)
 }
 
+// hasErrorQueue says whether network errors can be reported.
+func (h *handle) hasErrorQueue(config Config) bool { return !isPortable(config) && h.family != Other }
+
 func askedFor(asked, supported bool) Feature {
 	switch {
 	case asked:
@@ -144,6 +157,9 @@ func adopt(h *handle, f file, config Config) (Socket, error) {
 		return nil, err
 	}
 	h.file, h.raw = f, raw
+	if h.udp {
+		h.limits.Receive = min(h.limits.Receive, buffer.Size) // no datagram is longer
+	}
 	h.settle(h.Info())
 	if isPortable(config) {
 		return newPortable(h), nil
@@ -245,7 +261,12 @@ func (h *handle) Connect(peer netip.AddrPort) error {
 	defer h.connection.Unlock()
 	err := h.control(func(fd uintptr) error {
 		if peer.IsValid() {
-			return h.connect(fd, peer)
+			device := boundDevice(fd)
+			err := h.connect(fd, peer)
+			if err == nil {
+				h.device = device
+			}
+			return err
 		}
 		return h.disconnect(fd)
 	})

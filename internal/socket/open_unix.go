@@ -91,9 +91,9 @@ func (h *handle) open(fd uintptr) (*os.File, error) {
 	sa, err := unix.Getsockname(int(fd))
 	switch sa.(type) {
 	case *unix.SockaddrInet4:
-		h.family, h.network, h.udp = IPv4, "udp4", kind == unix.SOCK_DGRAM
+		h.family, h.network = IPv4, "udp4"
 	case *unix.SockaddrInet6:
-		h.family, h.network, h.udp = IPv6, "udp6", kind == unix.SOCK_DGRAM
+		h.family, h.network = IPv6, "udp6"
 		if only, err := unix.GetsockoptInt(int(fd), unix.IPPROTO_IPV6, unix.IPV6_V6ONLY); err == nil && only == 0 {
 			h.family, h.network = Dual, "udp"
 		}
@@ -106,9 +106,11 @@ func (h *handle) open(fd uintptr) (*os.File, error) {
 		}
 		h.network = "socket"
 	}
-	if h.family != Other && !isUDP(fd) {
-		h.network, h.udp = "ip", false
+	h.udp = h.family != Other && kind == unix.SOCK_DGRAM && isUDP(fd)
+	if h.family != Other && !h.udp {
+		h.network = "ip"
 	}
+	h.device = boundDevice(fd)
 	if err := unix.SetNonblock(int(fd), true); err != nil {
 		return nil, os.NewSyscallError("setnonblock", err)
 	}

@@ -100,6 +100,12 @@ func (h *handle) SetOption(option Option, value int) error {
 	return nil
 }
 
+// isIPv6Only asks what package net chose, or the system: OpenBSD has no other sockets of IPv6 (ip6(4)).
+func (h *handle) isIPv6Only() bool {
+	only, err := h.getInt(syscall.IPPROTO_IPV6, syscall.IPV6_V6ONLY)
+	return err == nil && only != 0
+}
+
 // errNotIPv4 is the error of an option that a dual-stack socket has for IPv6 alone.
 var errNotIPv4 = fmt.Errorf("for IPv4 on a dual-stack socket: %w", errors.ErrUnsupported)
 
@@ -175,7 +181,7 @@ func (h *handle) Option(option Option) (int, error) {
 		v, err := h.option4(option)
 		return v, unsupported(err)
 	case Dual:
-		if option == PathMTU && h.sendsIPv4(netip.AddrPort{}) {
+		if option == PathMTU && h.isConnectedByIPv4() {
 			v, err := h.option4(option)
 			return v, unsupported(err)
 		}
@@ -184,6 +190,12 @@ func (h *handle) Option(option Option) (int, error) {
 		v, err := h.option6(option)
 		return v, unsupported(err)
 	}
+}
+
+func (h *handle) isConnectedByIPv4() bool {
+	h.connection.RLock()
+	defer h.connection.RUnlock()
+	return h.sendsIPv4(netip.AddrPort{})
 }
 
 func (h *handle) option4(option Option) (int, error) {
@@ -234,11 +246,12 @@ func interfaceByIndex(index int) *net.Interface {
 }
 
 // unsupported gives an error that is not the system's the meaning that it has:
-// golang.org/x/net has unexported errors for what it does not do on a system.
+// golang.org/x/net has unexported errors for what it does not do on a system, and ENOPROTOOPT is
+// the system's word for an option that it does not know (setsockopt(2)).
 func unsupported(err error) error {
 	var errno syscall.Errno
-	if err == nil || errors.As(err, &errno) || errors.Is(err, errors.ErrUnsupported) {
+	if err = closed(err); err == nil || err == net.ErrClosed || errors.As(err, &errno) && errno != syscall.ENOPROTOOPT || errors.Is(err, errors.ErrUnsupported) {
 		return err
 	}
-	return errors.Join(err, errors.ErrUnsupported)
+	return fmt.Errorf("%w: %w", errors.ErrUnsupported, err)
 }

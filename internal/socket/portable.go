@@ -8,7 +8,7 @@ import (
 )
 
 // portable is the implementation that every system has: one datagram a system
-// call, read by package net, with control messages read by golang.org/x/net.
+// call, read by package net.
 type portable struct {
 	*handle
 	conn      *net.UDPConn // nil for other kinds of sockets
@@ -38,8 +38,22 @@ type single struct {
 
 var singles = sync.Pool{New: func() any { return new(single) }}
 
-func (s *single) free() { singles.Put(s) }
-func (s *single) trim() {}
+// free keeps a chunk of usual size for the next who receives, and nothing of what was received.
+func (s *single) free() {
+	m := &s.messages[0]
+	if m.Chunk != nil && len(m.Chunk.Bytes) > buffer.Size {
+		s.trim()
+	}
+	*m = Incoming{Chunk: m.Chunk}
+	singles.Put(s)
+}
+
+func (s *single) trim() {
+	if m := &s.messages[0]; m.Chunk != nil {
+		m.Chunk.Free()
+		m.Chunk = nil
+	}
+}
 
 // offerSingle returns the memory of the batch, with a chunk to receive into.
 func offerSingle(b *Batch, size int) *single {
@@ -88,7 +102,7 @@ func (p *portable) finish(b *Batch, s *single, controlSize, flags int) {
 		b.ControlErrors = 1
 	}
 	if controlSize > 0 {
-		parsePortableControl(s.control[:controlSize], p.family, &s.messages[0], &p.zones)
+		parseControl(s.control[:controlSize], &s.messages[0], &p.zones)
 	}
 	if !p.wildcard {
 		// FreeBSD refuses a source to a socket that is bound to an address (in_pcbbind_setup).

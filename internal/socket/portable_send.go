@@ -28,7 +28,7 @@ func (p *portable) Send(ds []Outgoing, wait bool) (int, error) {
 }
 
 func (p *portable) send(a *attempt, d *Outgoing, wait bool) error {
-	var pause pause
+	var between pause
 	for {
 		p.connection.RLock()
 		err := p.transmit(a, d)
@@ -36,7 +36,7 @@ func (p *portable) send(a *attempt, d *Outgoing, wait bool) error {
 		if !wait || !errors.Is(err, syscall.EAGAIN) {
 			return err
 		}
-		pause.wait()
+		between.wait()
 	}
 }
 

@@ -5,7 +5,6 @@ package socket
 import (
 	"errors"
 	"net"
-	"net/netip"
 	"os"
 	"syscall"
 
@@ -85,42 +84,27 @@ func (r *singleReceive) recvmsg(fd uintptr) bool {
 	s := offerSingle(r.batch, p.limits.Receive)
 	chunk := s.messages[0].Chunk
 	for {
-		n, controlSize, flags, from, err := unix.Recvmsg(int(fd), chunk.Bytes[:p.limits.Receive], s.control[:], p.receiveFlags())
-		switch {
-		case err == unix.EINTR:
+		n, controlSize, flags, from, err := syscall.Recvmsg(int(fd), chunk.Bytes[:p.limits.Receive], s.control[:], p.receiveFlags())
+		switch err {
+		case unix.EINTR:
 			continue
-		case err == unix.EAGAIN:
+		case unix.EAGAIN:
 			r.batch.Free()
 			return false
+		case unix.EAFNOSUPPORT: // is what package syscall says of a sender's address: there is a datagram
+			err = nil
 		}
 		r.controlSize, r.flags, r.err = controlSize, flags, err
 		if err == nil {
 			truncated, _ := isTruncated(flags, nil)
 			s.messages[0] = Incoming{Chunk: chunk, Payload: chunk.Bytes[:n], Truncated: truncated}
-			s.messages[0].Addr, s.messages[0].Name = p.sender(from)
+			s.messages[0].Addr = decodeSockaddr(from, &p.zones)
+			if sender, ok := from.(*syscall.SockaddrUnix); ok && sender.Name != "" {
+				s.messages[0].Name = &Name{&net.UnixAddr{Name: sender.Name, Net: unixgram}}
+			}
 		}
 		return true
 	}
-}
-
-// sender returns the address of a sender. Of a family that package net does
-// not know there is none.
-func (p *portable) sender(from unix.Sockaddr) (netip.AddrPort, *Name) {
-	switch sa := from.(type) {
-	case *unix.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port)), nil
-	case *unix.SockaddrInet6:
-		ip := netip.AddrFrom16(sa.Addr).Unmap()
-		if sa.ZoneId != 0 && ip.Is6() {
-			ip = ip.WithZone(p.zones.name(sa.ZoneId))
-		}
-		return netip.AddrPortFrom(ip, uint16(sa.Port)), nil
-	case *unix.SockaddrUnix:
-		if sa.Name != "" {
-			return netip.AddrPort{}, &Name{&net.UnixAddr{Name: sa.Name, Net: unixgram}}
-		}
-	}
-	return netip.AddrPort{}, nil
 }
 
 // An attempt is one sendto or sendmsg.
@@ -173,6 +157,9 @@ func (p *portable) transmit(a *attempt, d *Outgoing) error {
 	if err := p.raw.Control(a.try); err != nil {
 		return closed(err)
 	}
+	if a.err == unix.EAGAIN && minSendBuffer > 0 && p.exceedsSendBuffer(len(d.Payload)+len(a.oob)) {
+		a.err = unix.EMSGSIZE
+	}
 	if a.err != nil {
 		return os.NewSyscallError("send", a.err)
 	}
@@ -184,4 +171,12 @@ func encodeName(name *Name) (syscall.Sockaddr, error) {
 		return &syscall.SockaddrUnix{Name: addr.Name}, nil
 	}
 	return nil, errors.Join(errors.ErrUnsupported, syscall.EAFNOSUPPORT)
+}
+
+// exceedsSendBuffer says whether so many bytes, payload and control messages, are more than the send buffer ever holds.
+// Of a payload alone the systems that descend from BSD say EMSGSIZE, but of both together EAGAIN, and there is nothing to
+// wait for (sosend; github.com/quinn-rs/quinn/pull/2727).
+func (h *handle) exceedsSendBuffer(n int) bool {
+	size, err := h.systemOption(WriteBuffer)
+	return err == nil && n > size
 }

@@ -21,7 +21,7 @@ func isTruncated(_ int, err error) (bool, error) {
 
 func isControlLost(int) bool { return false }
 
-func parsePortableControl([]byte, Family, *Incoming, *zones) {}
+func parseControl([]byte, *Incoming, *zones) {}
 
 // singleReceive is the receive side of a socket. One goroutine at a time uses it.
 type singleReceive struct {

@@ -27,9 +27,9 @@ type system struct {
 	segmentation  segmentation
 	receiving     receiving
 	networkErrors networkErrors
-	// unbatched says that the system calls for several messages are missing, or
-	// kept from us by a seccomp filter.
-	unbatched atomic.Bool
+	// unbatched is not 0 if the system calls for several messages are missing, or kept from us by a
+	// seccomp filter: then it is what they say.
+	unbatched atomic.Uintptr
 }
 
 func newSystem(h *handle) Socket {
@@ -43,6 +43,9 @@ func newSystem(h *handle) Socket {
 // system call's own cost is spread thin enough.
 const maxSlots = 64
 
+// maxOffered bounds the memory of the slots of one recvmmsg. AF_UNIX has datagrams of any size.
+const maxOffered = maxSlots * buffer.Size
+
 // More datagrams than this are not worth taking at a time: the system call is
 // paid for, and the first would wait for the last.
 const maxDatagrams = 512
@@ -55,17 +58,31 @@ type slots struct {
 	names    [maxSlots]sockaddr
 	control  [maxSlots][controlSize]byte
 	messages [maxSlots]Incoming
+	used     int // since the last free
 }
 
 var slotsPool = sync.Pool{New: func() any { return new(slots) }}
 
-func (s *slots) free() { slotsPool.Put(s) }
+// free keeps the chunks of usual size for the next who receives, and nothing of what was received.
+func (s *slots) free() {
+	for i := range s.messages[:s.used] {
+		c := s.messages[i].Chunk
+		if c != nil && len(c.Bytes) > buffer.Size {
+			c.Free()
+			c = nil
+		}
+		s.messages[i] = Incoming{Chunk: c}
+		s.vectors[i].Base = nil // else the collector would find here what is lent
+	}
+	s.used = 0
+	slotsPool.Put(s)
+}
 
 func (s *slots) trim() {
 	for i := range s.messages {
 		if c := s.messages[i].Chunk; c != nil {
 			s.messages[i].Chunk = nil
-			s.vectors[i].Base = nil // else the collector would find it here
+			s.vectors[i].Base = nil
 			c.Free()
 		}
 	}
@@ -114,11 +131,11 @@ func (s *system) Receive(b *Batch) error {
 // datagrams fill few.
 func (r *receiving) adapt(datagrams int) {
 	switch {
-	case !r.socket.limits.Batch || r.socket.unbatched.Load():
+	case !r.socket.batches():
 	case datagrams > maxDatagrams, r.waited && r.n <= r.want/2:
 		r.want = max(r.want/2, 1)
 	case r.n == r.want && !r.waited && datagrams <= maxDatagrams/2:
-		r.want = min(2*r.want, maxSlots)
+		r.want = min(2*r.want, maxSlots, max(1, maxOffered/r.socket.bufferSize()))
 	}
 }
 
@@ -161,10 +178,10 @@ func (r *receiving) call(fd uintptr, s *slots) (int, syscall.Errno) {
 	flags := uintptr(r.socket.receiveFlags())
 	if r.want > 1 {
 		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&s.headers)), uintptr(r.want), flags, 0, 0)
-		if errno != unix.ENOSYS {
+		if errno != unix.ENOSYS && errno != unix.EPERM {
 			return int(n), errno
 		}
-		r.socket.unbatched.Store(true)
+		r.socket.unbatched.Store(uintptr(errno)) // see filtersBatches
 		r.want = 1
 	}
 	n, _, errno := unix.Syscall(unix.SYS_RECVMSG, fd, uintptr(unsafe.Pointer(&s.headers[0].header)), flags)
@@ -183,6 +200,7 @@ func (s *system) bufferSize() int {
 // offer prepares n slots. The kernel overwrites lengths and flags, so they are
 // set anew for each call.
 func (s *slots) offer(n, size int) {
+	s.used = max(s.used, n)
 	for i := range n {
 		m := &s.messages[i]
 		if m.Chunk != nil && len(m.Chunk.Bytes) < size {

@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"example.com/datagram/internal/batch"
 )
 
 // segmentation knows where a socket can use segmentation offload. It is lost
@@ -22,6 +20,7 @@ type segmentation struct {
 	blocks  atomic.Int32
 	mu      sync.Mutex
 	blocked map[netip.AddrPort]block
+	end     time.Time // of the last block
 }
 
 type block struct {
@@ -57,13 +56,13 @@ func (s *segmentation) allowed(addr netip.AddrPort) bool {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	b, ok := s.blocked[addr]
-	if ok && time.Now().After(b.until) {
-		delete(s.blocked, addr)
-		s.blocks.Store(int32(len(s.blocked)))
-		ok = false
+	now := time.Now()
+	if now.After(s.end) {
+		clear(s.blocked)
+		s.blocks.Store(0)
 	}
-	return !ok
+	b, ok := s.blocked[addr]
+	return !ok || now.After(b.until)
 }
 
 // block gives segmentation to a destination up for a while.
@@ -82,7 +81,8 @@ func (s *segmentation) block(addr netip.AddrPort, errno syscall.Errno) {
 		s.blocked = make(map[netip.AddrPort]block)
 	}
 	if len(s.blocked) < maxBlocks {
-		s.blocked[addr] = block{until: now.Add(blockTime), errno: errno}
+		s.end = now.Add(blockTime)
+		s.blocked[addr] = block{until: s.end, errno: errno}
 	}
 	s.blocks.Store(int32(len(s.blocked)))
 }
@@ -108,25 +108,4 @@ func (s *segmentation) blockReason() string {
 // SetSegmentation turns segmentation offload on or off, within the limits.
 func (s *system) SetSegmentation(on bool) {
 	s.segmentation.on.Store(on && s.limits.Segment)
-}
-
-// Features adds to what was found at the start what was found since.
-func (s *system) Features() Features {
-	f := s.handle.Features()
-	if f.Batch.Active && s.unbatched.Load() {
-		f.Batch = Feature{Reason: "recvmmsg or sendmmsg: " + unix.ENOSYS.Error()}
-	}
-	if f.Segment.Active && !s.segmentation.on.Load() {
-		f.Segment = Feature{Reason: "SetSegmentation"}
-	}
-	if reason := s.segmentation.blockReason(); reason != "" && f.Segment.Active {
-		f.Segment.Reason = reason
-	}
-	if f.Batch.Active {
-		f.ReceiveMessages, f.SendMessages = maxSlots, maxMessages
-	}
-	if f.Segment.Active {
-		f.Segments = batch.MaxSegments
-	}
-	return f
 }

@@ -30,7 +30,11 @@ func TestSegmentationIsTriedAgain(t *testing.T) {
 		if reason := s.blockReason(); reason != "" {
 			t.Errorf("reason %q of what is over", reason)
 		}
-		if !s.allowed(destination(1)) || s.blocks.Load() != 0 {
+		// Whoever asks for whatever destination ends it, so that none costs a lock any more.
+		if !s.allowed(destination(2)) || s.blocks.Load() != 0 || len(s.blocked) != 0 {
+			t.Error("it is still remembered")
+		}
+		if !s.allowed(destination(1)) {
 			t.Error("it is still blocked")
 		}
 	})
@@ -51,6 +55,21 @@ func TestBlockedDestinationsAreBounded(t *testing.T) {
 		s.block(destination(0), unix.EIO)
 		if n := len(s.blocked); n != 1 {
 			t.Errorf("%d destinations are kept, want 1", n)
+		}
+	})
+}
+
+// Each destination has its own time.
+func TestBlocksEndOneByOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s segmentation
+		s.on.Store(true)
+		s.block(destination(1), unix.EIO)
+		time.Sleep(blockTime / 2)
+		s.block(destination(2), unix.EIO)
+		time.Sleep(blockTime/2 + 1)
+		if !s.allowed(destination(1)) || s.allowed(destination(2)) {
+			t.Error("not the later one alone is blocked")
 		}
 	})
 }

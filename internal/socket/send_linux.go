@@ -61,21 +61,22 @@ func (s *system) Send(ds []Outgoing, wait bool) (int, error) {
 		return 0, nil
 	}
 	t := transfers.Get().(*transfer)
-	defer transfers.Put(t)
+	defer t.free()
 	t.socket, t.ds, t.plain = s, ds, false
-	n, err := t.send(wait)
-	t.socket, t.ds = nil, nil
-	return n, err
+	return t.send(wait)
+}
+
+// free keeps nothing of what was sent.
+func (t *transfer) free() {
+	clear(t.vectors[:t.used])
+	t.socket, t.ds, t.used = nil, nil, 0
+	transfers.Put(t)
 }
 
 func (t *transfer) send(wait bool) (int, error) {
 	s := t.socket
 	reported := s.counters.NetworkErrors.Load()
-	err := t.attempt()
-	if err == nil && t.errno == unix.EAGAIN && wait {
-		err = t.waitForRoom()
-	}
-	if err != nil {
+	if err := t.hand(wait); err != nil {
 		return 0, err
 	}
 	for unexplained := 0; unexplained < maxUnexplained && s.isNetworkError(t.errno); {
@@ -87,7 +88,7 @@ func (t *transfer) send(wait bool) (int, error) {
 			unexplained++
 		}
 		s.counters.Retries.Add(1)
-		if err := t.attempt(); err != nil {
+		if err := t.hand(wait); err != nil {
 			return 0, err
 		}
 	}
@@ -124,6 +125,15 @@ func (t *transfer) sendUnsegmented(count int, wait bool) (int, error) {
 	return n, err
 }
 
+// hand hands datagrams over as soon as there is room, or at once.
+func (t *transfer) hand(wait bool) error {
+	err := t.attempt()
+	if err == nil && t.errno == unix.EAGAIN && wait {
+		err = t.waitForRoom()
+	}
+	return err
+}
+
 // attempt sends what can be sent at once.
 func (t *transfer) attempt() error {
 	s := t.socket
@@ -146,8 +156,8 @@ func (t *transfer) waitForRoom() error {
 		return t.refused
 	}
 	// The poller would spin on an unconnected AF_UNIX socket with a full peer.
-	for pause := pause(0); t.errno == unix.EAGAIN; {
-		pause.wait()
+	for between := pause(0); t.errno == unix.EAGAIN; {
+		between.wait()
 		if err := t.attempt(); err != nil {
 			return err
 		}
@@ -159,6 +169,7 @@ func (t *transfer) waitForRoom() error {
 // that of the first datagram.
 func (t *transfer) prepare() error {
 	s, ds := t.socket, t.ds
+	clear(t.vectors[:t.used])
 	t.n, t.used = 0, 0
 	for len(ds) > 0 && t.n < maxMessages && t.used < maxVectors {
 		run := t.gather(ds)
@@ -171,7 +182,7 @@ func (t *transfer) prepare() error {
 		t.counts[t.n] = run.Count
 		t.n++
 		ds = ds[run.Count:]
-		if !s.limits.Batch || s.unbatched.Load() {
+		if !s.batches() {
 			break
 		}
 	}
@@ -271,13 +282,21 @@ func (t *transfer) call(fd uintptr) (int, syscall.Errno) {
 			flags, uintptr(unsafe.Pointer(h.Name)), uintptr(h.Namelen))
 		return 1, errno
 	}
-	if t.n > 1 && !t.socket.unbatched.Load() {
+	if t.n > 1 && t.socket.unbatched.Load() == 0 {
 		n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&t.headers)), uintptr(t.n), flags, 0, 0)
-		if errno != unix.ENOSYS {
+		if errno != unix.ENOSYS && (errno != unix.EPERM || !filtersBatches(fd)) {
 			return int(n), errno
 		}
-		t.socket.unbatched.Store(true)
+		t.socket.unbatched.Store(uintptr(errno))
 	}
 	_, _, errno := unix.Syscall(unix.SYS_SENDMSG, fd, uintptr(unsafe.Pointer(&t.headers[0].header)), flags)
 	return 1, errno
+}
+
+// filtersBatches says whether it is for the system call itself that sendmmsg fails with EPERM, which is what old
+// seccomp filters say of calls that they do not know (github.com/opencontainers/runc/issues/2151), or for the datagram, as where a
+// firewall drops it. Of no messages the kernel refuses none (__sys_sendmmsg).
+func filtersBatches(fd uintptr) bool {
+	_, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, fd, 0, 0, 0, 0, 0)
+	return errno == unix.EPERM
 }

@@ -63,6 +63,10 @@ func (i implementation) lacks() map[string]string {
 			"AllMetadata", "ReceiveLocal", "ReceiveHopLimit", "ReceiveTrafficClass", "ReceiveTime", "SendLocal", "MulticastSource")
 		without("the system's own rules", "ConnectedElsewhere", "SendInterface", "Refused", "MembershipErrors", "Options", "RefusedOption")
 	}
+	switch runtime.GOOS {
+	case "darwin", "freebsd", "netbsd", "openbsd":
+		without("who disconnects would forget the local address", "Connect")
+	}
 	if runtime.GOOS == "openbsd" {
 		without("no dual-stack sockets", "DualStack", "ConnectDualStack")
 	}

@@ -80,15 +80,15 @@ func (h *handle) setSystemOption4(option Option, value int) error {
 	case option == ReceiveTrafficClass && receiveTOS != 0:
 		return h.setInt(syscall.IPPROTO_IP, receiveTOS, value)
 	case option == DontFragment && dontFragment4.name != 0:
-		return h.setInt(syscall.IPPROTO_IP, dontFragment4.name, dontFragment4.value)
+		return h.setSwitch(syscall.IPPROTO_IP, dontFragment4, value)
 	}
 	return errors.ErrUnsupported
 }
 
 // setSystemOption6 is setSystemOption for the options of IPv6.
-func (h *handle) setSystemOption6(option Option, _ int) error {
+func (h *handle) setSystemOption6(option Option, value int) error {
 	if option == DontFragment && dontFragment6.name != 0 {
-		return h.setInt(syscall.IPPROTO_IPV6, dontFragment6.name, dontFragment6.value)
+		return h.setSwitch(syscall.IPPROTO_IPV6, dontFragment6, value)
 	}
 	return errors.ErrUnsupported
 }
@@ -107,24 +107,39 @@ func (h *handle) systemOption6(option Option) (int, error) {
 	return 0, errors.ErrUnsupported
 }
 
-// A fixedOption is an option with the one value that it is ever given.
-type fixedOption struct{ name, value int }
+// A switchOption is an option with the values that stand for off and on.
+type switchOption struct{ name, off, on int }
+
+// setSwitch sets an option of an IP level.
+func (h *handle) setSwitch(level int, option switchOption, value int) error {
+	if value == 0 {
+		return h.setInt(level, option.name, option.off)
+	}
+	return h.setInt(level, option.name, option.on)
+}
 
 func (h *handle) systemOption(option Option) (int, error) {
 	name := map[Option]int{ReadBuffer: syscall.SO_RCVBUF, WriteBuffer: syscall.SO_SNDBUF, Broadcast: syscall.SO_BROADCAST}[option]
 	return h.getInt(syscall.SOL_SOCKET, name)
 }
 
+// raiseSendBuffer makes the send buffer as large as size if it is smaller.
+func (h *handle) raiseSendBuffer(size int) {
+	if now, err := h.systemOption(WriteBuffer); err == nil && now < size {
+		_ = h.setInt(syscall.SOL_SOCKET, syscall.SO_SNDBUF, size)
+	}
+}
+
 func (h *handle) getInt(level, name int) (value int, err error) {
 	err = h.control(func(fd uintptr) (err error) {
 		value, err = syscall.GetsockoptInt(descriptor(fd), level, name)
-		return os.NewSyscallError("getsockopt", err)
+		return unsupported(os.NewSyscallError("getsockopt", err))
 	})
 	return value, err
 }
 
 func (h *handle) setInt(level, name, value int) error {
 	return h.control(func(fd uintptr) error {
-		return os.NewSyscallError("setsockopt", syscall.SetsockoptInt(descriptor(fd), level, name, value))
+		return unsupported(os.NewSyscallError("setsockopt", syscall.SetsockoptInt(descriptor(fd), level, name, value)))
 	})
 }

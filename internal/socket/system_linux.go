@@ -3,6 +3,7 @@ package socket
 import (
 	"encoding/binary"
 	"errors"
+	"math/bits"
 	"net/netip"
 	"os"
 	"time"
@@ -16,10 +17,13 @@ const (
 	reusePort      = unix.SO_REUSEPORT
 	socketProtocol = unix.SO_PROTOCOL
 
-	receiveTime  = unix.SO_TIMESTAMPNS_NEW
-	timeMessage  = unix.SO_TIMESTAMPNS_NEW
+	// Both have the same layout where words have 64 bits, and the new one is younger than some kernels (Linux 5.1).
+	receiveTime  = words64*unix.SO_TIMESTAMPNS + (1-words64)*unix.SO_TIMESTAMPNS_NEW
+	timeMessage  = words64*unix.SCM_TIMESTAMPNS + (1-words64)*unix.SO_TIMESTAMPNS_NEW
 	receiveTOS   = unix.IP_RECVTOS
 	tosMessage   = unix.IP_TOS
+	ttlMessage   = unix.IP_TTL
+	ttlSize      = 4
 	sendTOSSize  = 4
 	sendTTL      = unix.IP_TTL
 	closeOnExec  = unix.MSG_CMSG_CLOEXEC
@@ -29,10 +33,9 @@ const (
 	pathMTU4 = unix.IP_MTU
 	pathMTU6 = unix.IPV6_MTU
 
-	hasErrorQueue = true
-
 	forceReadBuffer  = unix.SO_RCVBUFFORCE
 	forceWriteBuffer = unix.SO_SNDBUFFORCE
+	minSendBuffer    = 0
 	bufferCharge     = 2 // what socket(7), SO_RCVBUF, doubles and reports so
 )
 
@@ -44,8 +47,8 @@ var bufferLimits = map[Option]string{
 // PROBE sets the don't-fragment bit and, unlike DO, goes by the MTU of the
 // device alone: a cached path MTU may be a forgery (ip(7), IP_MTU_DISCOVER).
 var (
-	dontFragment4 = fixedOption{unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_PROBE}
-	dontFragment6 = fixedOption{unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_PROBE}
+	dontFragment4 = switchOption{unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_WANT, unix.IP_PMTUDISC_PROBE}
+	dontFragment6 = switchOption{unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_WANT, unix.IPV6_PMTUDISC_PROBE}
 )
 
 // isPortable says which implementation serves a socket.
@@ -77,9 +80,11 @@ func (h *handle) offload(config Config) {
 		if _, segment = h.getInt(unix.SOL_UDP, unix.UDP_SEGMENT); segment == nil {
 			segment = limits.distrustSegments(release())
 		}
-		coalesce = h.coalesce(config)
 	}
 	h.features.Segment = feature(limits.Segment, limits, segment)
+	if h.udp {
+		coalesce = h.coalesce(config) // which may have a reason of its own
+	}
 	h.features.Coalesce = feature(limits.Coalesce, limits, coalesce)
 	limits.Segment = h.features.Segment.Active
 	limits.Coalesce = h.features.Coalesce.Active
@@ -106,12 +111,26 @@ func (h *handle) bindToDevice(name string) error {
 	})
 }
 
+// boundDevice returns the name of the device that a socket is bound to: by SO_BINDTODEVICE or, as is the same to
+// the kernel, by an IPv6 address of one link (inet6_bind).
+func boundDevice(fd uintptr) string {
+	name, _ := unix.GetsockoptString(int(fd), unix.SOL_SOCKET, unix.SO_BINDTODEVICE)
+	return name
+}
+
 // disconnect is connect(2) with AF_UNSPEC.
 func (h *handle) disconnect(fd uintptr) error {
 	port := h.sockname(fd).Port()
 	sa := unix.RawSockaddr{Family: unix.AF_UNSPEC}
 	if _, _, errno := unix.Syscall(unix.SYS_CONNECT, fd, uintptr(unsafe.Pointer(&sa)), unsafe.Sizeof(sa)); errno != 0 {
 		return os.NewSyscallError("connect", errno)
+	}
+	// The kernel forgets the device, however the socket was bound to it (__udp_disconnect). On
+	// the device depends whether the port is taken, and what an IPv6 address of one link means.
+	if h.device != "" {
+		if err := unix.BindToDevice(int(fd), h.device); err != nil {
+			return os.NewSyscallError("setsockopt", err)
+		}
 	}
 	// The kernel keeps what bind was given and forgets what it chose by itself
 	// (__udp_disconnect), so a socket that bind left the choice of port to is
@@ -122,7 +141,10 @@ func (h *handle) disconnect(fd uintptr) error {
 	return nil
 }
 
-// decodeTime reads the variant with 64 bits a field on every architecture (Linux 5.1).
+// words64 is 1 where a word has 64 bits, else 0.
+const words64 = bits.UintSize / 64
+
+// decodeTime reads two fields of 64 bits, on every architecture.
 func decodeTime(data []byte) time.Time {
 	if len(data) != 16 {
 		return time.Time{}

@@ -4,6 +4,7 @@ package socket
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"syscall"
@@ -13,7 +14,6 @@ import (
 const pathMTU4, pathMTU6 = 0, 0
 
 const (
-	hasErrorQueue                     = false
 	forceReadBuffer, forceWriteBuffer = 0, 0
 	bufferCharge                      = 1
 )
@@ -35,11 +35,19 @@ func (h *handle) reportNetworkErrors() error { return errors.ErrUnsupported }
 
 func (h *handle) offload(Config) { h.noOffload() }
 
+// errForgetsAddress refuses to open to the whole network what was bound to one address.
+var errForgetsAddress = fmt.Errorf("the system would forget the local address: %w", errors.ErrUnsupported)
+
+// boundDevice is of use where disconnecting forgets it.
+func boundDevice(uintptr) string { return "" }
+
 // disconnect connects to the null address. On Windows that is how to do it; the
 // systems that descend from BSD dissolve the association before they find out
-// that they cannot connect to port 0 (soconnect, in_pcbconnect). All
-// keep the port; BSD forgets which address it was bound to.
+// that they cannot connect to port 0 (soconnect, in_pcbconnect). All keep the port.
 func (h *handle) disconnect(fd uintptr) error {
+	if forgetsAddress && !h.wildcard {
+		return errForgetsAddress
+	}
 	null := netip.AddrPortFrom(netip.IPv4Unspecified(), 0)
 	if h.family != IPv4 {
 		null = netip.AddrPortFrom(netip.IPv6Unspecified(), 0)

@@ -12,12 +12,15 @@ const (
 	receiveTime = 0
 	receiveTOS  = 0
 	ipv4OnDual  = true
+
+	minSendBuffer  = 0
+	forgetsAddress = false
 )
 
 // IP_DONTFRAGMENT and IPV6_DONTFRAG of ws2ipdef.h, which golang.org/x/sys lacks.
 var (
-	dontFragment4 = fixedOption{14, 1}
-	dontFragment6 = fixedOption{14, 1}
+	dontFragment4 = switchOption{14, 0, 1}
+	dontFragment6 = switchOption{14, 0, 1}
 )
 
 func descriptor(fd uintptr) syscall.Handle { return syscall.Handle(fd) }

@@ -1,6 +1,8 @@
 package socket
 
 import (
+	"errors"
+	"net"
 	"strconv"
 	"sync"
 	"syscall"
@@ -62,9 +64,13 @@ func (z *zones) index(name string) (uint32, error) {
 	if ok {
 		return index, nil
 	}
-	if index, err := interfaceIndex(z.socket, name); err == nil {
+	index, err := interfaceIndex(z.socket, name)
+	switch {
+	case err == nil:
 		z.indexes[name] = index // only what exists: others are the caller's to invent
 		return index, nil
+	case errors.Is(err, net.ErrClosed):
+		return 0, err
 	}
 	if n, err := strconv.ParseUint(name, 10, 32); err == nil && n > 0 {
 		return uint32(n), nil

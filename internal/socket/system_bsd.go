@@ -7,6 +7,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"example.com/datagram/internal/buffer"
 )
 
 // decodeTime reads a struct timeval.
@@ -18,6 +20,14 @@ func decodeTime(data []byte) time.Time {
 	copy(unsafe.Slice((*byte)(unsafe.Pointer(&value)), len(data)), data)
 	return time.Unix(value.Unix())
 }
+
+// minSendBuffer is room for the largest datagram with its control messages. SO_SNDBUF is no more than 9216 by default, and
+// bounds each datagram: see exceedsSendBuffer.
+const minSendBuffer = buffer.Size + controlSize
+
+// forgetsAddress says that a socket whose association is dissolved is bound to all addresses, and cannot be
+// bound again (udp_disconnect, in_pcbbind).
+const forgetsAddress = true
 
 // emptyControl says that an empty datagram can have control messages.
 // Package syscall would give it a byte to carry them (sendmsgN of syscall_bsd.go).

@@ -1,0 +1,65 @@
+package socket_test
+
+import (
+	"errors"
+	"net/netip"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"example.com/datagram/internal/netns"
+	"example.com/datagram/internal/socket"
+)
+
+// While the send buffer is full the poller refuses to wait, and an error that waits for the
+// receiver is told all the same.
+func TestRefusedWhileFull(t *testing.T) {
+	near, far := netns.New(t), netns.New(t)
+	nearEnd, farEnd := netns.Link(near, far)
+	near.Addresses(nearEnd, "192.0.2.1/24")
+	far.Addresses(farEnd, "192.0.2.2/24")
+	near.Run("tc", "qdisc", "replace", "dev", nearEnd.Name, "root", "tbf", "rate", "800kbit", "burst", "1600", "limit", "1000000")
+	config := limits(false, false, true)
+	config.Settings = []socket.Setting{{Option: socket.WriteBuffer, Value: 20_000}}
+	var s socket.Socket
+	near.Do(func() {
+		var err error
+		if s, err = listen(t, "udp4", ":0", config); err != nil {
+			t.Fatal(err)
+		}
+	})
+	defer s.Close()
+	defer time.AfterFunc(netns.Watchdog, s.Interrupt).Stop()
+	var peer socket.Socket
+	far.Do(func() { peer, _ = listen(t, "udp4", "192.0.2.2:10", config) })
+	defer peer.Close()
+	alive, dead := netip.MustParseAddrPort("192.0.2.2:10"), netip.MustParseAddrPort("192.0.2.2:9")
+	for i := range 100 {
+		to := alive
+		if i == 3 || i == 5 { // which leave when the receiver waits
+			to = dead
+		}
+		_, err := s.Send([]socket.Outgoing{{Addr: to, Payload: make([]byte, 1000)}}, false)
+		if errors.Is(err, unix.EAGAIN) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Connect(dead); err != nil { // errors are reported to connected sockets
+		t.Fatal(err)
+	}
+	var batch socket.Batch
+	defer batch.Free()
+	for range 2 { // the first ends the wait, and from then on the poller refuses
+		err := s.Receive(&batch)
+		for none := socket.NetworkErrors(nil); errors.As(err, &none); {
+			err = s.Receive(&batch)
+		}
+		if !errors.Is(err, unix.ECONNREFUSED) {
+			t.Errorf("received %v, want ECONNREFUSED", err)
+		}
+	}
+}
