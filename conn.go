@@ -159,7 +159,7 @@ func (c *Conn) Bind(ctx context.Context, network, address string) error {
 	}
 	address, err := c.numeric(ctx, network, address)
 	if err != nil {
-		return c.opError("listen", nil, err)
+		return &net.OpError{Op: "listen", Net: network, Err: err}
 	}
 	if err := c.acquire(ctx); err != nil {
 		return c.opError("listen", nil, err)

@@ -62,3 +62,18 @@ func TestGuard(t *testing.T) {
 		synctest.Wait() // the timer runs out, and nothing is left to send
 	})
 }
+
+// What a handler sends that has nothing more to handle leaves at once, on its own goroutine.
+func TestHoldOfOne(t *testing.T) {
+	q, f := newQueue(t, Config{})
+	sent := false
+	f.send = func(ds []socket.Outgoing, _ bool) (int, error) {
+		sent = true
+		return len(ds), nil
+	}
+	q.Hold(false)
+	if err := put(q, 1); err != nil || !sent {
+		t.Errorf("%v, sent: %v", err, sent)
+	}
+	q.Unhold()
+}

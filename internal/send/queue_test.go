@@ -322,3 +322,25 @@ func TestTheEnd(t *testing.T) {
 		}
 	})
 }
+
+// Close may come while a part of a block is being sent: the rest fails.
+func TestClosedWhileSending(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q, f := newQueue(t, Config{Count: 3})
+		f.send = func([]socket.Outgoing, bool) (int, error) {
+			q.enterState(closed)
+			return 1, nil
+		}
+		q.Hold(true)
+		answers := []<-chan error{enqueue(t, q), enqueue(t, q), enqueue(t, q)}
+		q.Unhold()
+		for i, want := range []error{nil, net.ErrClosed, net.ErrClosed} {
+			if err := <-answers[i]; err != want {
+				t.Errorf("datagram %d: %v, want %v", i, err, want)
+			}
+		}
+		if got, want := q.Counts(), (Counts{Accepted: 3, Sent: 1, SentBytes: 1, Errors: 2}); got != want {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+	})
+}
