@@ -77,3 +77,17 @@ func TestScatteredPayloads(t *testing.T) {
 		}
 	}
 }
+
+// The longest run that the system takes over IPv4 is shorter than over IPv6, by the header.
+func TestLongestRun(t *testing.T) {
+	s := openSocket(t, implementations[0].config)
+	const count, size = 10, 13_103 // five of them would be too long for IPv4 alone
+	ds := make([]socket.Outgoing, count)
+	for i := range ds {
+		ds[i] = socket.Outgoing{Addr: s.Info().Local, Payload: make([]byte, size)}
+	}
+	n, err := s.Send(ds, false)
+	if retries := s.Counters().Retries.Load(); n != count || err != nil || retries > 0 {
+		t.Errorf("%d, %v after %d retries, want %d", n, err, retries, count)
+	}
+}
