@@ -8,8 +8,9 @@ import (
 	"example.com/datagram/internal/socket"
 )
 
-// Capabilities tell what a handle uses of what the system offers, and why it does not use
-// the rest: it was not asked for, or the system does not have it. Printed, they are what a bug report needs.
+// Capabilities tell what a handle uses of what the system offers, and why it
+// does not use the rest: it was not asked for, or the system does not have it.
+// Printed, they are what a bug report needs.
 type Capabilities struct {
 	// System is the operating system, its release if known, and the architecture.
 	System string
@@ -17,13 +18,15 @@ type Capabilities struct {
 	// Batch is moving several datagrams in a system call: recvmmsg and sendmmsg.
 	Batch Feature
 	// GSO is generic segmentation offload: datagrams of one size to one
-	// destination leave as one message, which the system or the network device cuts.
+	// destination leave as one message, which the system or the network device
+	// cuts.
 	GSO Feature
 	// GRO is generic receive offload: the system hands over datagrams of one sender
 	// as one message, which the handle cuts.
 	GRO Feature
-	// ReceiveMessages and SendMessages are the most messages that a system call moves,
-	// Segments the most datagrams that a message sent with GSO holds. They are 1 without Batch and GSO.
+	// ReceiveMessages and SendMessages are the most messages that a system call
+	// moves, Segments the most datagrams that a message sent with GSO holds.
+	// They are 1 without Batch and GSO.
 	ReceiveMessages, SendMessages, Segments int
 
 	// Local, HopLimit, TrafficClass and Time are the kinds of metadata that received datagrams
@@ -155,8 +158,9 @@ func (c *Conn) SetSegmentation(on bool) {
 }
 
 // PathMTU returns the size in bytes of the largest IP packet that the system
-// believes to fit the path to the peer, headers included. An unconnected handle is
-// ENOTCONN, and EBADF before there is a socket. It is [errors.ErrUnsupported] on systems that do not tell.
+// believes to fit the path to the peer, headers included. An unconnected handle
+// is ENOTCONN, and EBADF before there is a socket. It is
+// [errors.ErrUnsupported] on systems that do not tell.
 func (c *Conn) PathMTU() (int, error) {
 	return c.get(socket.PathMTU)
 }

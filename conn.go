@@ -20,12 +20,13 @@ import (
 // exist before the socket does; [Conn.Bind] or the first use makes one.
 //
 // All methods may be called from many goroutines at once, and from inside
-// completion functions, handlers and [Conn.Serve], but for the few that would wait for
-// themselves and say so. After [Conn.Close] they return [net.ErrClosed].
+// completion functions, handlers and [Conn.Serve], but for the few that would
+// wait for themselves and say so. After [Conn.Close] they return
+// [net.ErrClosed].
 //
 // Errors are *[net.OpError] with the operation, the network and the addresses,
-// and match the system's errno, [net.ErrClosed] or [errors.ErrUnsupported] through
-// [errors.Is].
+// and match the system's errno, [net.ErrClosed] or [errors.ErrUnsupported]
+// through [errors.Is].
 type Conn struct {
 	config config // never changes but for its settings and data
 
@@ -51,7 +52,7 @@ type Conn struct {
 }
 
 // New returns a handle without a socket. What options and setters ask for is
-// remembered until there is one. It is uv_udp_init.
+// remembered until there is one. libuv calls it uv_udp_init.
 func New(opts ...Option) (*Conn, error) {
 	config, err := newConfig(opts)
 	if err != nil {
@@ -69,16 +70,16 @@ func New(opts ...Option) (*Conn, error) {
 }
 
 // Listen returns a handle bound to a local address. The network is "udp",
-// "udp4" or "udp6"; address is as for [net.ListenPacket]: a wildcard on "udp" serves
-// both families, a multicast address listens on the wildcard with address
-// reuse, port 0 lets the system choose.
+// "udp4" or "udp6"; address is as for [net.ListenPacket]: a wildcard on "udp"
+// serves both families, a multicast address listens on the wildcard with
+// address reuse, port 0 lets the system choose.
 func Listen(ctx context.Context, network, address string, opts ...Option) (*Conn, error) {
 	return opened(opts, func(c *Conn) error { return c.Bind(ctx, network, address) })
 }
 
-// Dial returns a handle connected to address: it sends to and receives from
-// no one else. The local address is the system's choice. An empty host is the local
-// host, as for [net.Dial].
+// Dial returns a handle connected to address: it sends to and receives from no
+// one else. The local address is the system's choice. An empty host is the
+// local host, as for [net.Dial].
 func Dial(ctx context.Context, network, address string, opts ...Option) (*Conn, error) {
 	return opened(opts, func(c *Conn) error {
 		peer, err := resolve(ctx, c.config.network, network, address)
@@ -108,14 +109,16 @@ func Dial(ctx context.Context, network, address string, opts ...Option) (*Conn, 
 }
 
 // Open returns a handle for the socket of a file: any that keeps the datagram
-// contract, among them UDP, raw IP, ICMP ping, Unix datagram, netlink and packet
-// sockets, bound and connected or not. The handle works on a duplicate; f stays
-// the caller's to close. The socket is shared with f: it becomes non-blocking. It is uv_udp_open.
+// contract, among them UDP, raw IP, ICMP ping, Unix datagram, netlink and
+// packet sockets, bound and connected or not. The handle works on a duplicate;
+// f stays the caller's to close. The socket is shared with f: it becomes
+// non-blocking. libuv calls it uv_udp_open.
 //
-// A file that is not a socket is ENOTSOCK, a stream socket EPROTOTYPE. What a family cannot
-// do, as a TTL on netlink, is [errors.ErrUnsupported]. Since others may
-// read from the socket, coalescing on receive is left as it is unless [OffloadAll] is
-// asked for with [WithOffload], and so is whether it hears of groups that only others have joined.
+// A file that is not a socket is ENOTSOCK, a stream socket EPROTOTYPE. What a
+// family cannot do, as a TTL on netlink, is [errors.ErrUnsupported]. Since
+// others may read from the socket, coalescing on receive is left as it is
+// unless [OffloadAll] is asked for with [WithOffload], and so is whether it
+// hears of groups that only others have joined.
 func Open(f *os.File, opts ...Option) (*Conn, error) {
 	return opened(opts, func(c *Conn) error {
 		if f == nil {
@@ -145,9 +148,10 @@ func opened(opts []Option, open func(*Conn) error) (*Conn, error) {
 }
 
 // Bind makes the socket and binds it to a local address, as [Listen] does. A
-// handle is bound once: after the first time, also if a use of the handle
-// did it, Bind is EINVAL. A Bind that failed leaves the handle without
-// a socket, to be tried again. Names are looked up until ctx ends. It is uv_udp_bind.
+// handle is bound once: after the first time, also if a use of the handle did
+// it, Bind is EINVAL. A Bind that failed leaves the handle without a socket, to
+// be tried again. Names are looked up until ctx ends. libuv calls it
+// uv_udp_bind.
 func (c *Conn) Bind(ctx context.Context, network, address string) error {
 	if ctx == nil || c.closed.Load() {
 		return c.opError("listen", nil, c.argumentError())
@@ -172,11 +176,12 @@ func (c *Conn) Bind(ctx context.Context, network, address string) error {
 }
 
 // Connect sets the peer: from now on the handle sends to peer, without naming
-// it, and receives from no one else; what others sent before and was not delivered
-// yet is dropped and counted in [Stats].PolicyDrops, but for what lies in a channel that
-// StopRecv has closed, until receiving is resumed. A connected handle
-// is told of ICMP errors, as ECONNREFUSED, by a later send or receive. A handle without a
-// socket is bound first. Connecting a connected handle is EISCONN. It is uv_udp_connect.
+// it, and receives from no one else; what others sent before and was not
+// delivered yet is dropped and counted in [Stats].PolicyDrops, but for what
+// lies in a channel that StopRecv has closed, until receiving is resumed. A
+// connected handle is told of ICMP errors, as ECONNREFUSED, by a later send or
+// receive. A handle without a socket is bound first. Connecting a connected
+// handle is EISCONN. libuv calls it uv_udp_connect.
 func (c *Conn) Connect(peer netip.AddrPort) error {
 	return c.addrError("connect", peer, c.connect(unmap(peer)))
 }
@@ -215,10 +220,11 @@ func (c *Conn) connect(peer netip.AddrPort) error {
 
 // Disconnect dissolves the association with the peer and keeps the local
 // address and port. Where the system forgets a port that it had chosen itself,
-// as Linux does, it is bound again; if another socket took it in between, that error is
-// returned. macOS and the BSDs forget the address: there a handle that is bound to one, and not
-// to all, stays connected, with errors.ErrUnsupported. Queued datagrams still go to the peer they were accepted for. An
-// unconnected handle is ENOTCONN. It is uv_udp_connect without an address.
+// as Linux does, it is bound again; if another socket took it in between, that
+// error is returned. macOS and the BSDs forget the address: there a handle that
+// is bound to one, and not to all, stays connected, with errors.ErrUnsupported.
+// Queued datagrams still go to the peer they were accepted for. An unconnected
+// handle is ENOTCONN. In libuv it is uv_udp_connect without an address.
 func (c *Conn) Disconnect() error {
 	return c.opError("disconnect", nil, c.disconnect())
 }
@@ -245,7 +251,7 @@ func (c *Conn) disconnect() error {
 }
 
 // LocalAddr returns the address that the handle is bound to. It is zero while
-// there is none and after Close. It is uv_udp_getsockname.
+// there is none and after Close. libuv calls it uv_udp_getsockname.
 func (c *Conn) LocalAddr() netip.AddrPort {
 	s, err := c.existing()
 	if err != nil {
@@ -259,7 +265,7 @@ func (c *Conn) LocalAddr() netip.AddrPort {
 }
 
 // RemoteAddr returns the peer of a connected handle. It is zero while
-// unconnected and after Close. It is uv_udp_getpeername.
+// unconnected and after Close. libuv calls it uv_udp_getpeername.
 func (c *Conn) RemoteAddr() netip.AddrPort {
 	if peer := c.peer.Load(); peer != nil && !c.closed.Load() {
 		return *peer
@@ -267,10 +273,10 @@ func (c *Conn) RemoteAddr() netip.AddrPort {
 	return netip.AddrPort{}
 }
 
-// SyscallConn returns raw access to the socket. It changes nothing about it:
-// a raw read may return coalesced datagrams, unless [WithOffload] says otherwise. Do not call
-// Close from inside its functions, as Close waits for them. Before there is a socket it
-// is EBADF. It is uv_fileno.
+// SyscallConn returns raw access to the socket. It changes nothing about it: a
+// raw read may return coalesced datagrams, unless [WithOffload] says otherwise.
+// Do not call Close from inside its functions, as Close waits for them. Before
+// there is a socket it is EBADF. libuv calls it uv_fileno.
 func (c *Conn) SyscallConn() (syscall.RawConn, error) {
 	s, err := c.existing()
 	if err != nil {

@@ -26,14 +26,14 @@ type Datagram struct {
 	Payload []byte
 
 	// Addr is the sender of a received datagram and the destination of one to
-	// send. It is zero for the peer of a connected handle when sending, and for addresses that
-	// are not of the Internet: see [Datagram.NetAddr] and [ToNet].
-	// IPv4 addresses are never mapped into IPv6.
+	// send. It is zero for the peer of a connected handle when sending, and for
+	// addresses that are not of the Internet: see [Datagram.NetAddr] and
+	// [ToNet]. IPv4 addresses are never mapped into IPv6.
 	Addr netip.AddrPort
 
 	// Partial says that the datagram was longer than the handle receives, see
 	// [WithMaxDatagramSize], and that the system has discarded the rest.
-	// It is UV_UDP_PARTIAL of libuv.
+	// libuv calls it UV_UDP_PARTIAL.
 	Partial bool
 
 	connected bool // received on a connected handle
@@ -48,9 +48,10 @@ type Datagram struct {
 
 // Metadata is what travels beside a datagram's payload. When receiving, fields
 // are filled in as [WithMetadata] asks; the zero value means unknown. When
-// sending, the zero value means the socket's default, and what the system cannot do is
-// errors.ErrUnsupported: on Windows everything, on macOS and BSD HopLimit over IPv4, on NetBSD and
-// OpenBSD TrafficClass over IPv4, on BSD IfIndex over IPv4 without Local.
+// sending, the zero value means the socket's default, and what the system
+// cannot do is errors.ErrUnsupported: on Windows everything, on macOS and BSD
+// HopLimit over IPv4, on NetBSD and OpenBSD TrafficClass over IPv4, on BSD
+// IfIndex over IPv4 without Local.
 type Metadata struct {
 	// Local is the address that a received datagram was sent to, which may be
 	// a multicast or broadcast address, or the address to send from. To send
@@ -93,8 +94,9 @@ func To(addr netip.AddrPort, payload []byte) Datagram {
 }
 
 // ToNet returns a Datagram to send to an address of any family: a
-// [*net.UDPAddr] or [*net.IPAddr], a [*net.UnixAddr], a [RawAddr], or what [Datagram.NetAddr]
-// returned. A nil addr stands for the connected peer. The payload is not copied.
+// [*net.UDPAddr] or [*net.IPAddr], a [*net.UnixAddr], a [RawAddr], or what
+// [Datagram.NetAddr] returned. A nil addr stands for the connected peer. The
+// payload is not copied.
 func ToNet(addr net.Addr, payload []byte) Datagram {
 	d := Datagram{Payload: payload}
 	switch a := addr.(type) {
@@ -139,8 +141,8 @@ func (d *Datagram) setAddr(addr net.Addr, ip net.IP, zone string, port int) {
 
 // NetAddr returns the sender or destination in the type that package net has
 // for it: [*net.UDPAddr], [*net.UnixAddr], or a [RawAddr] for a family that
-// package net does not know. It is nil if there is no address, as that of an unnamed
-// Unix socket. It allocates.
+// package net does not know. It is nil if there is no address, as that of an
+// unnamed Unix socket. It allocates.
 func (d Datagram) NetAddr() net.Addr {
 	switch {
 	case d.name != nil:
@@ -168,10 +170,11 @@ func (d Datagram) Clone() Datagram {
 	return d
 }
 
-// Reply returns a Datagram to send back to the sender of d, from the address that d was
-// sent to if that is known (see [WithMetadata]; it is by default for handles
-// bound to a wildcard address). The reply to what a connected handle received has no
-// address, as the handle's peer is meant. The payload is not copied.
+// Reply returns a Datagram to send back to the sender of d, from the address
+// that d was sent to if that is known (see [WithMetadata]; it is by default for
+// handles bound to a wildcard address). The reply to what a connected handle
+// received has no address, as the handle's peer is meant. The payload is not
+// copied.
 func (d Datagram) Reply(payload []byte) Datagram {
 	reply := Datagram{Payload: payload}
 	if d.connected { // which has settled the source too
@@ -194,8 +197,9 @@ func (d *Datagram) outgoing(payload []byte) socket.Outgoing {
 	return socket.Outgoing{Payload: payload, Addr: d.Addr, Name: d.name}
 }
 
-// control returns what to ask the system for, nil for nothing. It points into d, whose
-// receive time it forgets: that is nothing to ask for, and would keep neighbours from leaving together.
+// control returns what to ask the system for, nil for nothing. It points into
+// d, whose receive time it forgets: that is nothing to ask for, and would keep
+// neighbours from leaving together.
 func (d *Datagram) control() *socket.Control {
 	d.Meta.Time = time.Time{}
 	if d.Meta == (Metadata{}) {
@@ -205,8 +209,8 @@ func (d *Datagram) control() *socket.Control {
 }
 
 // A RawAddr is a socket address of a family that package net has no type for,
-// among them netlink and packet: the bytes of the system's struct sockaddr, which begin with
-// the family. ToNet and NetAddr take and return it.
+// among them netlink and packet: the bytes of the system's struct sockaddr,
+// which begin with the family. ToNet and NetAddr take and return it.
 type RawAddr struct{ Sockaddr []byte }
 
 // Network returns "sockaddr".
@@ -215,11 +219,11 @@ func (a RawAddr) Network() string { return socket.RawAddr(a).Network() }
 // String returns the bytes in hexadecimal.
 func (a RawAddr) String() string { return socket.RawAddr(a).String() }
 
-// Resolve looks up an address as [net.ResolveUDPAddr] does, for a network of "udp",
-// "udp4" or "udp6": host names, IP addresses with or without zone, port numbers and service
-// names. An empty host is the wildcard address. Among the addresses of a name
-// IPv4 comes first unless the network is "udp6". It blocks until the name is
-// resolved or ctx ends.
+// Resolve looks up an address as [net.ResolveUDPAddr] does, for a network of
+// "udp", "udp4" or "udp6": host names, IP addresses with or without zone, port
+// numbers and service names. An empty host is the wildcard address. Among the
+// addresses of a name IPv4 comes first unless the network is "udp6". It blocks
+// until the name is resolved or ctx ends.
 func Resolve(ctx context.Context, network, address string) (netip.AddrPort, error) {
 	addr, err := resolve(ctx, socket.Kernel{}, network, address)
 	if err != nil {

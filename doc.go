@@ -100,20 +100,21 @@
 // system call, lets the system cut a run of datagrams to one destination from
 // one buffer (GSO), and takes what the system has coalesced of one sender's
 // (GRO). None of it shows: the program sees single datagrams, and those to one
-// destination keep their order. Nothing waits for a batch to fill. [Conn.Capabilities] tells what is in use and why
-// the rest is not, [Stats].SendCalls and ReceiveCalls what it saves.
-// [WithOffload] and [Conn.SetSegmentation] turn it off, and so does the
-// environment variable DATAGRAM_OFFLOAD with the values none, batch, nogso and
-// nogro, when a handle is made; another value is an error.
+// destination keep their order. Nothing waits for a batch to fill.
+// [Conn.Capabilities] tells what is in use and why the rest is not,
+// [Stats].SendCalls and ReceiveCalls what it saves. [WithOffload] and
+// [Conn.SetSegmentation] turn it off, and so does the environment variable
+// DATAGRAM_OFFLOAD with the values none, batch, nogso and nogro, when a handle
+// is made; another value is an error.
 //
 // # Systems
 //
 // On Linux everything above holds. On macOS, FreeBSD, NetBSD, OpenBSD and
 // Windows each system call moves one datagram. macOS and BSD have most settings
-// of a dual-stack handle, one for "udp" and a wildcard, for IPv6 alone: there use "udp4" or "udp6".
-// What else differs is said where it does. What a system cannot do is an error that matches
-// [errors.ErrUnsupported], if the program asked for it; defaults that it cannot
-// honour show in Capabilities.
+// of a dual-stack handle, one for "udp" and a wildcard, for IPv6 alone: there
+// use "udp4" or "udp6". What else differs is said where it does. What a system
+// cannot do is an error that matches [errors.ErrUnsupported], if the program
+// asked for it; defaults that it cannot honour show in Capabilities.
 //
 // # From libuv
 //

@@ -10,13 +10,14 @@ import (
 	"example.com/datagram/internal/socket"
 )
 
-// ErrQueueFull is what [Conn.TryQueue] returns when the send queue has no
-// room, be it only that the handle's worker had no time yet. It is returned as it is, never wrapped.
+// ErrQueueFull is what [Conn.TryQueue] returns when the send queue has no room,
+// be it only that the handle's worker had no time yet. It is returned as it is,
+// never wrapped.
 var ErrQueueFull = errors.New("datagram: send queue full")
 
 // ErrWouldBlock is what [Conn.TrySend] returns when the system has no room for
-// the datagram now, or others are queued before it. It is returned as it is, never wrapped,
-// and matches [syscall.EAGAIN]. It is UV_EAGAIN of libuv.
+// the datagram now, or others are queued before it. It is returned as it is,
+// never wrapped, and matches [syscall.EAGAIN]. libuv calls it UV_EAGAIN.
 var ErrWouldBlock error = wouldBlock{}
 
 type wouldBlock struct{}

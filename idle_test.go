@@ -9,9 +9,9 @@ import (
 	"example.com/datagram"
 )
 
-// What an idle receiving handle may cost: a goroutine and this much memory of the
-// process. The bound is generous, so as to tell a mistake, a buffer
-// that is held for each handle, from the weather.
+// What an idle receiving handle may cost: a goroutine and this much memory of
+// the process. The bound is generous, so as to tell a mistake, a buffer that is
+// held for each handle, from the weather.
 const idleBudget = 16 << 10
 
 func TestIdleHandles(t *testing.T) {

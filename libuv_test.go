@@ -11,9 +11,9 @@ import (
 )
 
 // The tests of libuv v1.x for its UDP handle, row by row, as tests of this
-// package. Fixed ports are left to the system, callbacks become channels and completion
-// functions, and what depends on the number of turns of an event loop
-// becomes an order of events.
+// package. Fixed ports are left to the system, callbacks become channels and
+// completion functions, and what depends on the number of turns of an event
+// loop becomes an order of events.
 //
 //	row  test of libuv                    here
 //	R1   udp_alloc_cb_fail                none: receive memory is the package's own, there is no

@@ -14,8 +14,9 @@ import (
 // arrives at an interface; nil means that of the group's zone, or else leaves
 // the choice to the system. A handle without a socket is bound first, to the
 // wildcard address of the group's family. Only groups that this handle has
-// joined are received. Linux does not tell the interfaces of an IPv6 group apart: a handle that has joined it on
-// one also hears what comes in on another where somebody else has joined it; [Metadata].IfIndex tells.
+// joined are received. Linux does not tell the interfaces of an IPv6 group
+// apart: a handle that has joined it on one also hears what comes in on another
+// where somebody else has joined it; [Metadata].IfIndex tells.
 //
 // The membership ends with LeaveGroup and with Close. It survives the interface
 // being down, but not its removal: an interface that comes in its place, even
@@ -24,7 +25,7 @@ import (
 //
 // A group that is not a multicast address is EINVAL, joining again EADDRINUSE,
 // an interface that does not exist ENODEV. Linux limits the groups of a socket
-// (net.ipv4.igmp_max_memberships, 20) with ENOBUFS. It is
+// (net.ipv4.igmp_max_memberships, 20) with ENOBUFS. libuv calls it
 // uv_udp_set_membership.
 func (c *Conn) JoinGroup(group netip.Addr, ifi *net.Interface) error {
 	return c.membership("join", socket.Membership{Group: group, Interface: ifi}, true)
@@ -35,9 +36,9 @@ func (c *Conn) LeaveGroup(group netip.Addr, ifi *net.Interface) error {
 	return c.membership("leave", socket.Membership{Group: group, Interface: ifi, Leave: true}, true)
 }
 
-// JoinSourceGroup is JoinGroup for what one source sends to the group
-// (RFC 4607). The source must be of the group's family, else it is EINVAL;
-// other errors are the system's own. It is uv_udp_set_source_membership.
+// JoinSourceGroup is JoinGroup for what one source sends to the group (RFC
+// 4607). The source must be of the group's family, else it is EINVAL; other
+// errors are the system's own. libuv calls it uv_udp_set_source_membership.
 func (c *Conn) JoinSourceGroup(group, source netip.Addr, ifi *net.Interface) error {
 	return c.membership("join", socket.Membership{Group: group, Source: source, Interface: ifi}, false)
 }
@@ -64,8 +65,8 @@ func (c *Conn) membership(op string, m socket.Membership, anySource bool) error 
 }
 
 // SetMulticastLoopback says whether datagrams that the handle sends to groups
-// are also delivered on this host, as they are by default. (Windows asks that of the receiver.)
-// It is uv_udp_set_multicast_loop.
+// are also delivered on this host, as they are by default. (Windows asks that
+// of the receiver.) libuv calls it uv_udp_set_multicast_loop.
 func (c *Conn) SetMulticastLoopback(on bool) error {
 	return c.set(socket.MulticastLoopback, boolInt(on))
 }
@@ -79,7 +80,7 @@ func (c *Conn) MulticastLoopback() (bool, error) {
 
 // SetMulticastTTL sets the time to live of IPv4 and the hop limit of IPv6 for
 // datagrams to groups, 1 to 255, by default 1: they do not leave the network. Other
-// values are EINVAL. It is uv_udp_set_multicast_ttl.
+// values are EINVAL. libuv calls it uv_udp_set_multicast_ttl.
 func (c *Conn) SetMulticastTTL(ttl int) error { return c.set(socket.MulticastTTL, ttl) }
 
 // MulticastTTL returns the time to live of datagrams to groups. Before there
@@ -87,7 +88,8 @@ func (c *Conn) SetMulticastTTL(ttl int) error { return c.set(socket.MulticastTTL
 func (c *Conn) MulticastTTL() (int, error) { return c.get(socket.MulticastTTL) }
 
 // SetMulticastInterface sets the interface that datagrams to groups leave by.
-// nil leaves the choice to the system. It is uv_udp_set_multicast_interface.
+// nil leaves the choice to the system. libuv calls it
+// uv_udp_set_multicast_interface.
 func (c *Conn) SetMulticastInterface(ifi *net.Interface) error {
 	return c.set(socket.MulticastInterface, interfaceIndex(ifi))
 }
@@ -107,10 +109,10 @@ func (c *Conn) MulticastInterface() (*net.Interface, error) {
 	return ifi, c.settingError("get", "multicast interface", err)
 }
 
-// InterfaceByAddr returns the interface that has an address, for programs
-// that name interfaces as libuv does. The zone of an IPv6 address suffices if it
-// has one; the wildcard address is nil, the system's choice. An address that no interface has is
-// ENODEV.
+// InterfaceByAddr returns the interface that has an address, for programs that
+// name interfaces as libuv does. The zone of an IPv6 address suffices if it has
+// one; the wildcard address is nil, the system's choice. An address that no
+// interface has is ENODEV.
 func InterfaceByAddr(addr netip.Addr) (*net.Interface, error) {
 	fail := func(err error) (*net.Interface, error) {
 		return nil, &net.OpError{Op: "route", Net: "ip+net", Addr: &net.IPAddr{IP: addr.AsSlice(), Zone: addr.Zone()}, Err: err}

@@ -28,9 +28,9 @@ func TestMulticastSurvivesInterfaceDown(t *testing.T) {
 	})
 }
 
-// An interface that was removed takes its memberships away. One that comes in its place
-// is another interface, with or without the index of the former: leaving at
-// the old one and joining at the new one serves both cases.
+// An interface that was removed takes its memberships away. One that comes in
+// its place is another interface, with or without the index of the former:
+// leaving at the old one and joining at the new one serves both cases.
 func TestMulticastEndsWithInterface(t *testing.T) {
 	for _, reuse := range []bool{false, true} {
 		name := map[bool]string{false: "new index", true: "same index"}[reuse]

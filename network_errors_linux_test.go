@@ -53,7 +53,8 @@ func TestNetworkErrorsFailNoInnocentSend(t *testing.T) {
 	}
 }
 
-// What a send has taken from the system is told although the receiver finds nothing, after it was busy with a slow reader.
+// What a send has taken from the system is told although the receiver finds
+// nothing, after it was busy with a slow reader.
 func TestNetworkErrorsThatASendHasTaken(t *testing.T) {
 	reports := make(chan error, 10)
 	c := loopback(t, datagram.WithRecvQueue(1, datagram.Block), datagram.WithNetworkErrors(),

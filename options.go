@@ -141,18 +141,20 @@ func boolInt(on bool) int {
 }
 
 // WithIPv6Only makes a wildcard handle of IPv6 refuse IPv4, where it serves
-// both by default. With an IPv4 address it is EINVAL. UV_UDP_IPV6ONLY.
+// both by default. With an IPv4 address it is EINVAL. libuv calls it
+// UV_UDP_IPV6ONLY.
 func WithIPv6Only() Option { return setting(socket.IPv6Only, 1) }
 
 // WithReuseAddr lets the handle bind a port that others have bound with the
 // same option. On Linux the last of them receives all unicast datagrams: the
-// port is stolen. It serves multicast, where each member receives. UV_UDP_REUSEADDR.
+// port is stolen. It serves multicast, where each member receives. libuv calls
+// it UV_UDP_REUSEADDR.
 func WithReuseAddr() Option { return setting(socket.ReuseAddr, 1) }
 
 // WithReusePort lets the handle share a port with others of the same user that
 // have the same option; the system distributes flows among them. It is
 // errors.ErrUnsupported where the system does not balance the load: on
-// everything but Linux and FreeBSD. UV_UDP_REUSEPORT.
+// everything but Linux and FreeBSD. libuv calls it UV_UDP_REUSEPORT.
 func WithReusePort() Option { return setting(socket.ReusePort, 1) }
 
 // WithBroadcast allows sending to broadcast addresses. See [Conn.SetBroadcast].
@@ -189,7 +191,8 @@ func WithReadBuffer(bytes int) Option { return setting(socket.ReadBuffer, bytes)
 func WithWriteBuffer(bytes int) Option { return setting(socket.WriteBuffer, bytes) }
 
 // WithInterface binds the handle to a network interface: it receives and sends
-// through no other. It is errors.ErrUnsupported on systems other than Linux and macOS.
+// through no other. It is errors.ErrUnsupported on systems other than Linux and
+// macOS.
 func WithInterface(name string) Option {
 	return func(c *config) error {
 		if name == "" {
@@ -268,9 +271,10 @@ const (
 
 // WithMetadata asks for metadata of received datagrams. Given several times it
 // adds. MetaLocal is on by default for handles bound to a wildcard address, so
-// that [Datagram.Reply] answers from the address that was asked. What a system does not
-// have is errors.ErrUnsupported: on Windows all kinds, on NetBSD and OpenBSD MetaTrafficClass of
-// IPv4, on macOS and BSD all but MetaTime for both families at once.
+// that [Datagram.Reply] answers from the address that was asked. What a system
+// does not have is errors.ErrUnsupported: on Windows all kinds, on NetBSD and
+// OpenBSD MetaTrafficClass of IPv4, on macOS and BSD all but MetaTime for both
+// families at once.
 func WithMetadata(kinds ...MetadataKind) Option {
 	return func(c *config) error {
 		for _, kind := range kinds {
@@ -283,12 +287,14 @@ func WithMetadata(kinds ...MetadataKind) Option {
 	}
 }
 
-// WithNetworkErrors reports what routers and hosts say about datagrams that the handle sent, to
-// whomever, as [*NetworkError] to the function of [WithErrorHandler], while the
-// handle receives or sends. Such a report never fails another datagram: what the system
-// gives it to is tried again. Linux also says then, with ENOBUFS, that the network device's
-// queue had no place for a datagram, which it keeps to itself otherwise: see [Conn.Send].
-// It is errors.ErrUnsupported on systems other than Linux. UV_UDP_LINUX_RECVERR.
+// WithNetworkErrors reports what routers and hosts say about datagrams that the
+// handle sent, to whomever, as [*NetworkError] to the function of
+// [WithErrorHandler], while the handle receives or sends. Such a report never
+// fails another datagram: what the system gives it to is tried again. Linux
+// also says then, with ENOBUFS, that the network device's queue had no place
+// for a datagram, which it keeps to itself otherwise: see [Conn.Send]. It is
+// errors.ErrUnsupported on systems other than Linux. libuv calls it
+// UV_UDP_LINUX_RECVERR.
 func WithNetworkErrors() Option {
 	return func(c *config) error {
 		c.networkErrors = true
@@ -296,17 +302,18 @@ func WithNetworkErrors() Option {
 	}
 }
 
-// WithDontFragment forbids to fragment what the handle sends: a datagram that does not
-// fit the network interface is EMSGSIZE, one that does not fit the path further on is lost. It is
-// errors.ErrUnsupported where the system cannot do that.
+// WithDontFragment forbids to fragment what the handle sends: a datagram that
+// does not fit the network interface is EMSGSIZE, one that does not fit the
+// path further on is lost. It is errors.ErrUnsupported where the system cannot
+// do that.
 func WithDontFragment() Option { return setting(socket.DontFragment, 1) }
 
 // WithMaxAge drops received datagrams that have waited longer than d since the
 // system received them, counted in [Stats].StaleDrops, so that an overloaded
 // server answers requests that somebody still waits for. It is checked when a
-// datagram goes into the channel or to the handler, and turns on MetaTime. Linux begins to
-// stamp datagrams a moment after the first socket of the host asks for it; what has no
-// time is not dropped. d must be positive.
+// datagram goes into the channel or to the handler, and turns on MetaTime.
+// Linux begins to stamp datagrams a moment after the first socket of the host
+// asks for it; what has no time is not dropped. d must be positive.
 //
 // It should leave time for the answer: half of what clients wait, say. Of the answers of a server
 // that can serve some 800 requests a second, to clients that wait for 100 milliseconds, so many were
@@ -328,10 +335,10 @@ func WithMaxAge(d time.Duration) Option {
 
 // WithErrorHandler sets a function that is told of what no call can return:
 // errors after which receiving goes on, and datagrams whose sending failed and
-// that came without a completion function. It is called from the goroutines of the
-// handle, from several at once when both directions fail. It should return soon,
-// since what it is called from waits meanwhile. It may call every method of the
-// handle.
+// that came without a completion function. It is called from the goroutines of
+// the handle, from several at once when both directions fail. It should return
+// soon, since what it is called from waits meanwhile. It may call every method
+// of the handle.
 func WithErrorHandler(handle func(error)) Option {
 	return func(c *config) error {
 		if handle == nil {
@@ -356,10 +363,10 @@ const (
 	OffloadAll
 )
 
-// WithOffload limits what the handle uses of what the system offers, by
-// default [OffloadAll]. What the system does not offer is not used, which is no error: see
-// [Conn.Capabilities]. A kernel that is known to corrupt what it segments is not left to do it, unless
-// OffloadAll is asked for.
+// WithOffload limits what the handle uses of what the system offers, by default
+// [OffloadAll]. What the system does not offer is not used, which is no error:
+// see [Conn.Capabilities]. A kernel that is known to corrupt what it segments
+// is not left to do it, unless OffloadAll is asked for.
 //
 // With [OffloadBatch] foreign readers of the same socket, through
 // [Conn.SyscallConn] or [Conn.File], never meet coalesced datagrams.
@@ -373,10 +380,10 @@ func WithOffload(o Offload) Option {
 	}
 }
 
-// WithControl sets a function that is called with each socket after its
-// options are set and before it is bound, as [net.ListenConfig].Control is.
-// For [Open] network and address describe the socket as it is. The
-// function must not call methods of the handle.
+// WithControl sets a function that is called with each socket after its options
+// are set and before it is bound, as [net.ListenConfig].Control is. For [Open]
+// network and address describe the socket as it is. The function must not call
+// methods of the handle.
 func WithControl(control func(network, address string, c syscall.RawConn) error) Option {
 	return func(c *config) error {
 		if control == nil {

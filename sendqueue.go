@@ -9,30 +9,31 @@ import (
 	"example.com/datagram/internal/socket"
 )
 
-// Send queues a datagram. The payload is copied: the caller's memory is free when Send
-// returns. When the queue is full (see [WithSendQueue]) Send waits for room until
-// ctx ends, and returns ctx's error then; a ctx that has ended already is
-// refused. A handle without a socket is bound first, to the wildcard address of the
-// destination's family.
+// Send queues a datagram. The payload is copied: the caller's memory is free
+// when Send returns. When the queue is full (see [WithSendQueue]) Send waits
+// for room until ctx ends, and returns ctx's error then; a ctx that has ended
+// already is refused. A handle without a socket is bound first, to the wildcard
+// address of the destination's family.
 //
-// Send does not wait until the datagram is sent. What the system says about
-// it goes to the function of [WithErrorHandler] and to [Stats]: see [Conn.SendFunc].
-// What the system has no place for (ENOBUFS) is tried again for some 13 milliseconds before it
-// fails, and those behind it wait. Datagrams to one destination leave in the order of their acceptance.
+// Send does not wait until the datagram is sent. What the system says about it
+// goes to the function of [WithErrorHandler] and to [Stats]: see
+// [Conn.SendFunc]. What the system has no place for (ENOBUFS) is tried again
+// for some 13 milliseconds before it fails, and those behind it wait. Datagrams
+// to one destination leave in the order of their acceptance.
 //
 // On a connected handle a destination is EISCONN, on an unconnected UDP handle none is
-// EDESTADDRREQ. It is uv_udp_send.
+// EDESTADDRREQ. libuv calls it uv_udp_send.
 func (c *Conn) Send(ctx context.Context, d Datagram) error {
 	return c.queueSend(ctx, &d, nil, nil)
 }
 
-// SendFunc is Send with a completion function: done is called once, with nil or the error
-// of this datagram, when the system has answered, or with
-// [net.ErrClosed] when the handle was closed before. Completion functions of a handle are called
-// in the order of the queue, one at a time, from a goroutine of the
-// handle, after the queue's size has gone down and never before SendFunc
-// returns. They may call every method of the handle; while one waits
-// the next does. If SendFunc returns an error done is not called. A nil done is none.
+// SendFunc is Send with a completion function: done is called once, with nil or
+// the error of this datagram, when the system has answered, or with
+// [net.ErrClosed] when the handle was closed before. Completion functions of a
+// handle are called in the order of the queue, one at a time, from a goroutine
+// of the handle, after the queue's size has gone down and never before SendFunc
+// returns. They may call every method of the handle; while one waits the next
+// does. If SendFunc returns an error done is not called. A nil done is none.
 func (c *Conn) SendFunc(ctx context.Context, d Datagram, done func(error)) error {
 	return c.queueSend(ctx, &d, nil, done)
 }
@@ -116,9 +117,9 @@ func (c *Conn) sendError(d *Datagram, err error) error {
 	return c.opError("write", d.NetAddr(), err)
 }
 
-// Flush waits until the system has answered for every datagram that was queued before the
-// call, or until ctx ends. It may be called from inside completion functions,
-// which it does not wait for.
+// Flush waits until the system has answered for every datagram that was queued
+// before the call, or until ctx ends. It may be called from inside completion
+// functions, which it does not wait for.
 func (c *Conn) Flush(ctx context.Context) error {
 	if ctx == nil || c.closed.Load() {
 		return c.opError("flush", nil, c.argumentError())
@@ -127,13 +128,13 @@ func (c *Conn) Flush(ctx context.Context) error {
 }
 
 // SendQueueSize returns the payload bytes of the datagrams that are queued: accepted,
-// and not answered for by the system. It is uv_udp_get_send_queue_size.
+// and not answered for by the system. libuv calls it uv_udp_get_send_queue_size.
 func (c *Conn) SendQueueSize() int {
 	_, bytes := c.send.Size()
 	return bytes
 }
 
-// SendQueueCount returns how many datagrams are queued. It is
+// SendQueueCount returns how many datagrams are queued. libuv calls it
 // uv_udp_get_send_queue_count.
 func (c *Conn) SendQueueCount() int {
 	count, _ := c.send.Size()

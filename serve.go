@@ -7,13 +7,14 @@ import (
 )
 
 // Serve receives datagrams and calls handle for each, one at a time, on the
-// calling goroutine: the way of the lowest latency, and the receive callback of libuv.
-// It returns ctx's error when ctx ends, nil after [Conn.StopRecv],
-// [net.ErrClosed] after Close, or the error that ended receiving. What was taken
-// from the system and not handled yet is kept for the next Serve or Recv, but for Close.
+// calling goroutine: the way of the lowest latency, and the receive callback of
+// libuv. It returns ctx's error when ctx ends, nil after [Conn.StopRecv],
+// [net.ErrClosed] after Close, or the error that ended receiving. What was
+// taken from the system and not handled yet is kept for the next Serve or Recv,
+// but for Close.
 //
-// What handle sends leaves when the datagrams that were received together have been handled,
-// or when somebody waits for it; a handler should not wait for an
+// What handle sends leaves when the datagrams that were received together have
+// been handled, or when somebody waits for it; a handler should not wait for an
 // answer, since nothing is received meanwhile.
 //
 // A handle without a socket is bound to 0.0.0.0:0 first. Serve while the

@@ -44,33 +44,35 @@ func (c *Conn) get(option socket.Option) (int, error) {
 }
 
 // SetBroadcast says whether the handle may send to broadcast addresses, which
-// is EACCES otherwise, as it is by default. It is uv_udp_set_broadcast.
+// is EACCES otherwise, as it is by default. libuv calls it
+// uv_udp_set_broadcast.
 func (c *Conn) SetBroadcast(on bool) error {
 	return c.set(socket.Broadcast, boolInt(on))
 }
 
 // SetTTL sets the time to live of IPv4 and the hop limit of IPv6 for unicast
-// datagrams, 1 to 255; other values are EINVAL. It is uv_udp_set_ttl.
+// datagrams, 1 to 255; other values are EINVAL. libuv calls it uv_udp_set_ttl.
 func (c *Conn) SetTTL(ttl int) error { return c.set(socket.TTL, ttl) }
 
 // TTL returns the time to live. Before there is a socket it returns what was
 // set, or EBADF.
 func (c *Conn) TTL() (int, error) { return c.get(socket.TTL) }
 
-// SetReadBuffer sets the size of the system's receive buffer in bytes.
-// Linux and Windows round and cap it without an error, Linux at net.core.rmem_max unless the
-// program has CAP_NET_ADMIN: see [Conn.ReadBuffer], and [Conn.Capabilities] for the reason.
-// macOS and the BSDs say ENOBUFS above kern.ipc.maxsockbuf.
-// A size that is negative or does not fit 32 bits is EINVAL. It is uv_recv_buffer_size.
+// SetReadBuffer sets the size of the system's receive buffer in bytes. Linux
+// and Windows round and cap it without an error, Linux at net.core.rmem_max
+// unless the program has CAP_NET_ADMIN: see [Conn.ReadBuffer], and
+// [Conn.Capabilities] for the reason. macOS and the BSDs say ENOBUFS above
+// kern.ipc.maxsockbuf. A size that is negative or does not fit 32 bits is
+// EINVAL. libuv calls it uv_recv_buffer_size.
 func (c *Conn) SetReadBuffer(bytes int) error { return c.set(socket.ReadBuffer, bytes) }
 
 // ReadBuffer returns the size of the system's receive buffer as the system
-// reports it. Linux reports twice what it was asked for, as it counts its own overhead.
-// Before there is a socket it returns what was set, or EBADF.
+// reports it. Linux reports twice what it was asked for, as it counts its own
+// overhead. Before there is a socket it returns what was set, or EBADF.
 func (c *Conn) ReadBuffer() (int, error) { return c.get(socket.ReadBuffer) }
 
 // SetWriteBuffer sets the size of the system's send buffer in bytes, under the
-// same rules as SetReadBuffer. It is uv_send_buffer_size.
+// same rules as SetReadBuffer. libuv calls it uv_send_buffer_size.
 func (c *Conn) SetWriteBuffer(bytes int) error { return c.set(socket.WriteBuffer, bytes) }
 
 // WriteBuffer returns the size of the system's send buffer, under the same

@@ -9,9 +9,10 @@ import (
 	"example.com/datagram/datagramtest"
 )
 
-// timeStamps waits until the system stamps datagrams when they arrive, and has it go on so
-// until the end of the test. Linux begins to some time after the first socket of
-// the host has asked for it; until then it stamps them when they are read.
+// timeStamps waits until the system stamps datagrams when they arrive, and has
+// it go on so until the end of the test. Linux begins to some time after the
+// first socket of the host has asked for it; until then it stamps them when
+// they are read.
 func timeStamps(t *testing.T) {
 	t.Helper()
 	c := loopback(t, datagram.WithMetadata(datagram.MetaTime))

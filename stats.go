@@ -26,20 +26,21 @@ type Stats struct {
 	// Received and ReceivedBytes count datagrams and payload bytes taken from the system,
 	// without what [WithMaxDatagramSize] cuts off.
 	Received, ReceivedBytes uint64
-	// Delivered counts datagrams given to the reader or handler. What lies
-	// in the channel is Held. Truncated counts those of them that were Partial.
+	// Delivered counts datagrams given to the reader or handler. What lies in
+	// the channel is Held. Truncated counts those of them that were Partial.
 	Delivered, Truncated uint64
 	// Held is how many were received and neither delivered nor dropped yet.
 	Held uint64
 	// KernelDrops counts datagrams lost in the socket's receive buffer, as
-	// Linux counts them: with those whose checksum was wrong, and a
-	// coalesced packet as one: where the sender's host is this one and segments,
-	// it is a lower bound, and exact with [OffloadBatch] on either side. It is 0 where the
-	// system does not tell. What Close finds in the receive buffer is not counted.
+	// Linux counts them: with those whose checksum was wrong, and a coalesced
+	// packet as one: where the sender's host is this one and segments, it is a
+	// lower bound, and exact with [OffloadBatch] on either side. It is 0 where
+	// the system does not tell. What Close finds in the receive buffer is not
+	// counted.
 	KernelDrops uint64
-	// PolicyDrops counts what the overflow policy dropped and, after Connect, what others
-	// than the peer had sent. StaleDrops counts what had waited
-	// too long. CloseDrops counts what Close found undelivered outside the channel.
+	// PolicyDrops counts what the overflow policy dropped and, after Connect,
+	// what others than the peer had sent. StaleDrops counts what had waited too
+	// long. CloseDrops counts what Close found undelivered outside the channel.
 	PolicyDrops, StaleDrops, CloseDrops uint64
 	// ReceiveErrors counts errors after which receiving went on, Retries what the
 	// handle tried again by itself when sending.

@@ -13,9 +13,10 @@ import (
 
 // TrySend hands a datagram to the system on the calling goroutine, without
 // queueing or waiting, and returns the size of its payload. It is
-// [ErrWouldBlock] when the system has no room or queued datagrams
-// are still before it, and ENOBUFS when the network device has none. Destinations are as for [Conn.Send]. On Windows it may last as
-// long as one call of WSASendTo. It is uv_udp_try_send.
+// [ErrWouldBlock] when the system has no room or queued datagrams are still
+// before it, and ENOBUFS when the network device has none. Destinations are as
+// for [Conn.Send]. On Windows it may last as long as one call of WSASendTo.
+// libuv calls it uv_udp_try_send.
 func (c *Conn) TrySend(d Datagram) (int, error) {
 	return c.trySend(&d, nil)
 }
@@ -52,7 +53,7 @@ func (c *Conn) trySend(d *Datagram, bufs [][]byte) (int, error) {
 
 // TrySendBatch is TrySend for many datagrams, with fewer system calls. It
 // returns how many of them, from the first on, went, and why the next one did
-// not, which is nil if all went. It is uv_udp_try_send2.
+// not, which is nil if all went. libuv calls it uv_udp_try_send2.
 func (c *Conn) TrySendBatch(ds []Datagram) (int, error) {
 	if c.closed.Load() { // also if there is no datagram to be refused
 		return 0, c.opError("write", nil, net.ErrClosed)

@@ -14,9 +14,10 @@ import (
 	"example.com/datagram/bench/internal/mark"
 )
 
-// The overload experiment: a server whose handler waits for something else, a database for instance, and
-// a client that gives up on answers after a while. What it is offered beyond what it can serve waits in the
-// receive buffer, so that after a moment all that it answers is too old, unless it drops what is.
+// The overload experiment: a server whose handler waits for something else, a
+// database for instance, and a client that gives up on answers after a while.
+// What it is offered beyond what it can serve waits in the receive buffer, so
+// that after a moment all that it answers is too old, unless it drops what is.
 const (
 	service  = time.Millisecond
 	patience = 100 * time.Millisecond

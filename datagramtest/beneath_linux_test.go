@@ -104,9 +104,9 @@ func TestFaultTableBeneath(t *testing.T) {
 	}
 }
 
-// testSegmentedFault makes a system call fail that sends several datagrams as segments of one message. What is
-// an error of segmentation, or might be, is tried again without it; others are those of the
-// first datagram.
+// testSegmentedFault makes a system call fail that sends several datagrams as
+// segments of one message. What is an error of segmentation, or might be, is
+// tried again without it; others are those of the first datagram.
 func testSegmentedFault(t *testing.T, s *supervisor, errno syscall.Errno) {
 	f := &faultTest{T: t, ctx: t.Context()}
 	c, peer := f.open(), f.open()

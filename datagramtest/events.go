@@ -15,8 +15,9 @@ type event struct {
 	planned uint64 // how many events were planned by then
 }
 
-// before says in which order events happen. At one instant that must not depend on which of
-// the senders came first, so it is the order of their addresses, and of the datagrams on each path.
+// before says in which order events happen. At one instant that must not depend
+// on which of the senders came first, so it is the order of their addresses,
+// and of the datagrams on each path.
 func (e *event) before(other *event) bool {
 	if e.at != other.at {
 		return e.at < other.at

@@ -55,13 +55,14 @@ type Fault struct {
 	// StopRecv that of a receive. Delays of OpSetOption and OpOption are not for bubbles of
 	// testing/synctest: the handle is locked meanwhile, as it is while the system works.
 	Delay time.Duration
-	// Short, if not 0, limits a send to so many datagrams, after which it
-	// fails with Err, if any, and a receive to so many bytes of each datagram, which
+	// Short, if not 0, limits a send to so many datagrams, after which it fails
+	// with Err, if any, and a receive to so many bytes of each datagram, which
 	// arrives truncated, unless the system has coalesced it with others.
 	Short int
-	// Err is the error of the call, usually a [syscall.Errno]. What no socket lets
-	// through acts as it does there: after EINTR the call is made again, a millisecond later, as after
-	// EAGAIN that of a receive or a queued send, while a send that may not wait is told.
+	// Err is the error of the call, usually a [syscall.Errno]. What no socket
+	// lets through acts as it does there: after EINTR the call is made again, a
+	// millisecond later, as after EAGAIN that of a receive or a queued send,
+	// while a send that may not wait is told.
 	Err error
 }
 
@@ -72,8 +73,9 @@ func (f *Fault) check() {
 	}
 }
 
-// Faults injects faults into the handles that have its [Faults.Option].
-// Their calls are counted together. All methods may be called from many goroutines at once.
+// Faults injects faults into the handles that have its [Faults.Option]. Their
+// calls are counted together. All methods may be called from many goroutines at
+// once.
 type Faults struct {
 	seed uint64
 
@@ -93,8 +95,8 @@ type scripted struct {
 }
 
 // NewFaults returns Faults with a script. What is left to chance depends on
-// seed, the fault's place in the script and how many calls there were for its operation. It panics if a
-// field of a fault is out of range.
+// seed, the fault's place in the script and how many calls there were for its
+// operation. It panics if a field of a fault is out of range.
 func NewFaults(seed uint64, script ...Fault) *Faults {
 	f := &Faults{seed: seed}
 	f.Inject(script...)
@@ -135,8 +137,9 @@ func (f *Faults) Calls(op Op) (calls, struck uint64) {
 	return f.calls[op], f.struck[op]
 }
 
-// Option returns an option that injects the faults into a handle, on the system's network or on
-// that of [Network.Option] or [Host.Option]. Of several Faults for a handle those given last strike first.
+// Option returns an option that injects the faults into a handle, on the
+// system's network or on that of [Network.Option] or [Host.Option]. Of several
+// Faults for a handle those given last strike first.
 func (f *Faults) Option() datagram.Option {
 	wrap := func(beneath socket.Network) socket.Network { return faultyNetwork{beneath, f} }
 	return hook.WrapNetwork(wrap).(datagram.Option)

@@ -12,8 +12,9 @@ import (
 	"example.com/datagram/datagramtest"
 )
 
-// Errors, short counts and delays at random, at every call that moves datagrams. Whatever happens, each datagram is answered
-// for once and in order, what was sent arrives, and the books are exact.
+// Errors, short counts and delays at random, at every call that moves
+// datagrams. Whatever happens, each datagram is answered for once and in order,
+// what was sent arrives, and the books are exact.
 func TestRandomFaults(t *testing.T) {
 	for seed := range uint64(20) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {

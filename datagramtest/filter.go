@@ -14,8 +14,9 @@ import "net/netip"
 // Calls follow one another in the order of sending. To a group or to everybody there is one call for all members.
 // Ordinals count what is not kept, so that the fates of other datagrams do not depend on the filter.
 //
-// The network is locked during a call: keep must not use it or its handles. The payload is valid until keep returns, and
-// not to be changed. Addresses have no zones.
+// The network is locked during a call: keep must not use it or its handles. The
+// payload is valid until keep returns, and not to be changed. Addresses have no
+// zones.
 func (n *Network) Filter(keep func(from, to netip.AddrPort, payload []byte) bool) {
 	n.lock()
 	defer n.mu.Unlock()

@@ -15,9 +15,9 @@ import (
 	"example.com/datagram"
 )
 
-// A Host is a machine on a [Network], with addresses and ports of its own. Every host also
-// has the loopback addresses, by which it reaches itself. The ports that it chooses follow one another from
-// 32768 on.
+// A Host is a machine on a [Network], with addresses and ports of its own.
+// Every host also has the loopback addresses, by which it reaches itself. The
+// ports that it chooses follow one another from 32768 on.
 type Host struct {
 	network *Network
 	addrs   []netip.Addr
@@ -43,10 +43,11 @@ var defaultAddrs = []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustPars
 // are 192.0.2.1 and 2001:db8::1.
 func (n *Network) Host() *Host { return n.home }
 
-// AddHost adds a host with the given addresses. What it sends has the first
-// of the family as its source, or to a link-local address the first of those. To a family of which it has no
-// address it cannot send (ENETUNREACH). No address, one given twice, or one that is not unicast or a loopback
-// address, is EINVAL, one that another host has EADDRINUSE.
+// AddHost adds a host with the given addresses. What it sends has the first of
+// the family as its source, or to a link-local address the first of those. To a
+// family of which it has no address it cannot send (ENETUNREACH). No address,
+// one given twice, or one that is not unicast or a loopback address, is EINVAL,
+// one that another host has EADDRINUSE.
 func (n *Network) AddHost(addrs ...netip.Addr) (*Host, error) {
 	n.lock()
 	defer n.mu.Unlock()
@@ -184,9 +185,9 @@ func (h *Host) unbind(e *endpoint) {
 	}
 }
 
-// receiver returns the endpoint that a packet is for, or nil: the one that is bound most
-// narrowly. Of several alike the last one bound has stolen the port, unless they
-// share it, each of them some flows.
+// receiver returns the endpoint that a packet is for, or nil: the one that is
+// bound most narrowly. Of several alike the last one bound has stolen the port,
+// unless they share it, each of them some flows.
 func (h *Host) receiver(p *packet) *endpoint {
 	var best []*endpoint
 	score := 0

@@ -24,9 +24,9 @@ var raceEnabled = func() bool {
 	return slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }()
 
-// A million datagrams through a lossy network: what was sent is what arrived and what
-// the network says that it dropped, exactly, in the books of the network, of the handles, and of
-// the program.
+// A million datagrams through a lossy network: what was sent is what arrived
+// and what the network says that it dropped, exactly, in the books of the
+// network, of the handles, and of the program.
 func TestMillion(t *testing.T) {
 	const senders = 4
 	each := 250_000

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// A Link says what becomes of datagrams on a path: those from one
-// address and port to another. The zero Link delivers each at once. Links are also what
+// A Link says what becomes of datagrams on a path: those from one address and
+// port to another. The zero Link delivers each at once. Links are also what
 // leads from a host to itself, by its own addresses and by those of loopback.
 //
 // What a path does to a datagram it does in this order: it loses, queues, delays,
@@ -33,15 +33,17 @@ type Link struct {
 	Delay, Jitter time.Duration
 
 	// Rate is how many payload bytes a path carries in a second, 0 for any
-	// number. Queue is how many may wait until it is their turn, 0 for any number; a datagram that finds
-	// no room in the queue is lost, but never one that need not wait. Each path has a rate of its
-	// own: no two handles share one.
+	// number. Queue is how many may wait until it is their turn, 0 for any
+	// number; a datagram that finds no room in the queue is lost, but never one
+	// that need not wait. Each path has a rate of its own: no two handles share
+	// one.
 	Rate, Queue int
 
 	// MTU is the size of the largest IP packet, headers included: 20 bytes for
-	// IPv4 or 40 for IPv6, and 8 for UDP. 0 is unlimited. Nothing is fragmented: a longer
-	// datagram fails with EMSGSIZE, as on Linux with [datagram.WithDontFragment], and with
-	// [datagram.WithNetworkErrors] is reported too. To a group or to everybody it is lost on its way.
+	// IPv4 or 40 for IPv6, and 8 for UDP. 0 is unlimited. Nothing is
+	// fragmented: a longer datagram fails with EMSGSIZE, as on Linux with
+	// [datagram.WithDontFragment], and with [datagram.WithNetworkErrors] is
+	// reported too. To a group or to everybody it is lost on its way.
 	MTU int
 }
 
@@ -108,10 +110,11 @@ type rule struct {
 	link     *Link
 }
 
-// SetLink gives a link to all paths from addresses in one prefix to addresses in another, in
-// this direction. The zero Prefix holds every address. Of several links for a
-// path, the one that was set last counts. What is under way stays so. It panics if a field of link
-// is out of range, or another Prefix is not valid.
+// SetLink gives a link to all paths from addresses in one prefix to addresses
+// in another, in this direction. The zero Prefix holds every address. Of
+// several links for a path, the one that was set last counts. What is under way
+// stays so. It panics if a field of link is out of range, or another Prefix is
+// not valid.
 //
 // Addresses are those of hosts, be they the same host's, and loopback addresses. A datagram to a group or to everybody
 // travels once to each host with a member: to the address from which that host would send to the sender; on the
@@ -140,11 +143,12 @@ func holds(p netip.Prefix, addr netip.Addr) bool { return !p.IsValid() || p.Cont
 // A cut lies between two sets of addresses.
 type cut struct{ a, b netip.Prefix }
 
-// Partition loses all datagrams sent between addresses in a and addresses in
-// b, in both directions, until heal is called; what is under way arrives. The zero Prefix
-// holds every address. Addresses are as for [Network.SetLink]: Partition(all, all) cuts a host off from itself too.
-// Partitions are independent of one another; healing again does nothing. It panics if a Prefix other than
-// the zero one is not valid.
+// Partition loses all datagrams sent between addresses in a and addresses in b,
+// in both directions, until heal is called; what is under way arrives. The zero
+// Prefix holds every address. Addresses are as for [Network.SetLink]:
+// Partition(all, all) cuts a host off from itself too. Partitions are
+// independent of one another; healing again does nothing. It panics if a Prefix
+// other than the zero one is not valid.
 func (n *Network) Partition(a, b netip.Prefix) (heal func()) {
 	c := &cut{plainPrefix(a), plainPrefix(b)}
 	n.lock()

@@ -38,9 +38,11 @@ func (a Action) String() string {
 
 // An Event is an action with the datagram that it was done to.
 //
-// Reason says why a datagram was Lost or Overflowed, and is empty for other actions. One is lost by a "filter", a
-// "partition", the "MTU" of a link on the way to a group, the Loss of a "link"; because there is "no member" of the
-// group, or is none any more; or because the "network closed". It overflows the queue of a "link" or a "receive buffer".
+// Reason says why a datagram was Lost or Overflowed, and is empty for other
+// actions. One is lost by a "filter", a "partition", the "MTU" of a link on the
+// way to a group, the Loss of a "link"; because there is "no member" of the
+// group, or is none any more; or because the "network closed". It overflows the
+// queue of a "link" or a "receive buffer".
 type Event struct {
 	Time     time.Duration // since the network was made
 	Action   Action

@@ -28,10 +28,11 @@ func (e *endpoint) conflicts(other *endpoint) bool {
 
 func (e *endpoint) reusesPort() bool { return e.options[socket.ReusePort] != 0 }
 
-// score says how narrowly the endpoint is bound to what a packet travels between, 0 if the
-// packet is not for it: one that bind or connect gave the address before one that has any, then a
-// connected one, one that is bound to a device and, for IPv4, one that has no other family
-// (__udp4_lib_lookup and __udp6_lib_lookup of Linux).
+// score says how narrowly the endpoint is bound to what a packet travels
+// between, 0 if the packet is not for it: one that bind or connect gave the
+// address before one that has any, then a connected one, one that is bound to a
+// device and, for IPv4, one that has no other family (__udp4_lib_lookup and
+// __udp6_lib_lookup of Linux).
 func (e *endpoint) score(p *packet) int {
 	local := e.address()
 	switch {

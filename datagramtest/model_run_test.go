@@ -35,9 +35,10 @@ func (p program) String() string {
 	return b.String()
 }
 
-// TestModel makes random calls from several goroutines, and compares what they return and
-// do with a model of the handle: there must be an order of the calls of each round that explains it.
-// A program that fails is printed when nothing can be left out of it any more.
+// TestModel makes random calls from several goroutines, and compares what they
+// return and do with a model of the handle: there must be an order of the calls
+// of each round that explains it. A program that fails is printed when nothing
+// can be left out of it any more.
 func TestModel(t *testing.T) {
 	for seed := range uint64(*modelSeeds) {
 		p := randomProgram(seed)

@@ -43,10 +43,10 @@ type Network struct {
 // unless [Network.SetLink] says otherwise; the zero Link is perfect. It panics
 // if a field of link is out of range.
 //
-// All that is left to chance depends on seed. Whether a datagram is
-// lost, duplicated, reordered or corrupted, and its jitter, follow from the seed, the
-// addresses and ports it travels between, and its ordinal on that path,
-// not from which goroutine came first.
+// All that is left to chance depends on seed. Whether a datagram is lost,
+// duplicated, reordered or corrupted, and its jitter, follow from the seed, the
+// addresses and ports it travels between, and its ordinal on that path, not
+// from which goroutine came first.
 func NewNetwork(seed uint64, link Link) *Network {
 	link.check()
 	n := &Network{
@@ -61,8 +61,8 @@ func NewNetwork(seed uint64, link Link) *Network {
 }
 
 // Listen is [datagram.Listen] on the network. An address that no host has yet
-// becomes that of a new host. The wildcard, loopback and multicast addresses are those of
-// [Network.Host]. There are no names but localhost.
+// becomes that of a new host. The wildcard, loopback and multicast addresses
+// are those of [Network.Host]. There are no names but localhost.
 func (n *Network) Listen(ctx context.Context, network, address string, opts ...datagram.Option) (*datagram.Conn, error) {
 	return datagram.Listen(ctx, network, address, prepend(n.Option(), opts)...)
 }
@@ -74,12 +74,14 @@ func (n *Network) Dial(ctx context.Context, network, address string, opts ...dat
 
 // Option returns an option for [datagram.New], [datagram.Listen] and
 // [datagram.Dial] that puts the handle on the network, with the rules of
-// [Network.Listen]. [datagram.Open], which has a descriptor, is [errors.ErrUnsupported] with it.
+// [Network.Listen]. [datagram.Open], which has a descriptor, is
+// [errors.ErrUnsupported] with it.
 func (n *Network) Option() datagram.Option { return onNetwork(opener{network: n}) }
 
 // Close ends all traffic. What is under way is lost, and every handle on the
 // network finds its socket closed: reading ends and calls return
-// [net.ErrClosed]. The handles remain to be closed. Closing again is net.ErrClosed.
+// [net.ErrClosed]. The handles remain to be closed. Closing again is
+// net.ErrClosed.
 func (n *Network) Close() error {
 	n.lock()
 	defer n.mu.Unlock()

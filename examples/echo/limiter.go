@@ -9,9 +9,10 @@ import (
 // A limiter says how often to answer whom. The source of a datagram is easily forged: without a limit a stranger could
 // have a server send to a victim as much as he sends to the server.
 //
-// Each network has a bucket of tokens, which fills at a constant rate; an answer takes one token out. Networks share
-// a fixed number of buckets, so that forged sources cost no memory, and all of them together no more answers
-// than the buckets hold.
+// Each network has a bucket of tokens, which fills at a constant rate; an
+// answer takes one token out. Networks share a fixed number of buckets, so that
+// forged sources cost no memory, and all of them together no more answers than
+// the buckets hold.
 type limiter struct {
 	rate    float64 // tokens a second, and the most that a bucket holds
 	seed    maphash.Seed
@@ -45,7 +46,8 @@ func (l *limiter) allows(source netip.Addr, now time.Time) bool {
 	return true
 }
 
-// network returns what one victim owns at most: the prefixes are those of the response rate limit of DNS servers (BIND).
+// network returns what one victim owns at most: the prefixes are those of the
+// response rate limit of DNS servers (BIND).
 func network(source netip.Addr) netip.Prefix {
 	bits := 56
 	if source.Is4() {

@@ -113,9 +113,10 @@ func answer(ctx context.Context, server *datagram.Conn, read *uint64) error {
 	return nil
 }
 
-// safeWindow returns how many datagrams a client may have in flight so that those of
-// all clients fit into one receive buffer. A system charges a buffer with more than the
-// payload: Linux with up to twice the size, for it rounds to powers of two, and some hundred bytes.
+// safeWindow returns how many datagrams a client may have in flight so that
+// those of all clients fit into one receive buffer. A system charges a buffer
+// with more than the payload: Linux with up to twice the size, for it rounds to
+// powers of two, and some hundred bytes.
 func safeWindow(buffer, size, clients int) int {
 	charge := 2 * (size + 1024)
 	return min(max(buffer/charge/clients, 1), 1024)

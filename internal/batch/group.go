@@ -9,7 +9,8 @@ import (
 const MaxGroup = 1024
 
 // A Grouper finds an order of datagrams in which those to one destination
-// follow one another, so that they form runs. Among themselves they keep their order.
+// follow one another, so that they form runs. Among themselves they keep their
+// order.
 type Grouper struct {
 	order [MaxGroup]uint16
 	// first, next and last chain the datagrams of each group, in the order of

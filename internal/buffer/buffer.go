@@ -2,8 +2,8 @@
 //
 // A [Chunk] is a piece of memory that one owner fills and then lends, in any
 // number of parts, to readers who know nothing of one another. Each part has a
-// [Lease]; when the last lease is released the chunk goes back to its pool.
-// A chunk whose leases are never released is garbage like any other: the pool
+// [Lease]; when the last lease is released the chunk goes back to its pool. A
+// chunk whose leases are never released is garbage like any other: the pool
 // keeps no reference to what it has lent.
 package buffer
 
@@ -22,8 +22,8 @@ const Size = 64 << 10
 const partsPerWord = 32
 
 // words bounds the parts of a chunk that can be given back. Linux segments and
-// coalesces at most 128 datagrams a message (UDP_MAX_SEGMENTS since 6.9,
-// 64 before). A chunk with more parts than this is left to the collector.
+// coalesces at most 128 datagrams a message (UDP_MAX_SEGMENTS since 6.9, 64
+// before). A chunk with more parts than this is left to the collector.
 const words = 4
 
 // A Chunk is a piece of memory to receive into and lend.
@@ -52,8 +52,9 @@ type Lease struct {
 }
 
 // classes are the sizes that chunks come in. The small ones hold copies of
-// short datagrams, so that keeping one of those does not pin 64 KiB. The largest holds what an
-// AF_UNIX socket sends by default (net.core.wmem_default).
+// short datagrams, so that keeping one of those does not pin 64 KiB. The
+// largest holds what an AF_UNIX socket sends by default
+// (net.core.wmem_default).
 var classes = [...]class{
 	{size: 512}, {size: 2 << 10}, {size: 8 << 10}, {size: 24 << 10}, {size: Size}, {size: 4 * Size},
 }

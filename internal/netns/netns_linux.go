@@ -25,9 +25,9 @@ type Namespace struct {
 	file *os.File
 }
 
-// New returns a new namespace whose loopback interface is up. Addresses of IPv6 are usable
-// at once in it, since it does not look for duplicates. The test is skipped if it
-// may not make namespaces.
+// New returns a new namespace whose loopback interface is up. Addresses of IPv6
+// are usable at once in it, since it does not look for duplicates. The test is
+// skipped if it may not make namespaces.
 func New(tb testing.TB) *Namespace {
 	tb.Helper()
 	n := &Namespace{tb: tb}
@@ -81,9 +81,10 @@ func onThread(f func() error) error {
 	return f()
 }
 
-// Do calls f inside the namespace: a socket belongs to the namespace of the thread
-// that makes it, for ever, and may be used from any thread then. Goroutines that f starts
-// are not in the namespace, programs that it starts are.
+// Do calls f inside the namespace: a socket belongs to the namespace of the
+// thread that makes it, for ever, and may be used from any thread then.
+// Goroutines that f starts are not in the namespace, programs that it starts
+// are.
 func (n *Namespace) Do(f func()) {
 	n.tb.Helper()
 	if err := onThread(func() error {
@@ -147,10 +148,10 @@ func (n *Namespace) Interface(name string) *net.Interface {
 // links counts the interfaces of all tests.
 var links atomic.Int64
 
-// Link joins two namespaces, or one with itself, by a pair of virtual Ethernet interfaces and
-// returns the end of each when both are up. Their names and indexes are
-// unique in the process, because package net and others keep in mind for a minute which
-// name belongs to which index, whatever the namespace.
+// Link joins two namespaces, or one with itself, by a pair of virtual Ethernet
+// interfaces and returns the end of each when both are up. Their names and
+// indexes are unique in the process, because package net and others keep in
+// mind for a minute which name belongs to which index, whatever the namespace.
 func Link(a, b *Namespace) (*net.Interface, *net.Interface) {
 	a.tb.Helper()
 	i := 2 * links.Add(1)

@@ -12,9 +12,10 @@ import (
 	"example.com/datagram/internal/socket"
 )
 
-// How many datagrams a block holds at most, to one destination and to several. It is sent
-// as a whole: four full segmented messages amortise a system call well enough, and datagrams
-// to several destinations have to be many to form runs.
+// How many datagrams a block holds at most, to one destination and to several.
+// It is sent as a whole: four full segmented messages amortise a system call
+// well enough, and datagrams to several destinations have to be many to form
+// runs.
 const (
 	blockDatagrams = 256
 	mixedDatagrams = batch.MaxGroup
@@ -70,9 +71,9 @@ func (b *Block) Free() {
 	blocks.Put(b)
 }
 
-// SplitAnswered returns what is answered of a block that will take longer as a block of its
-// own, or nil. A grouped block is reported as a whole, since what is answered is not
-// what was accepted first.
+// SplitAnswered returns what is answered of a block that will take longer as a
+// block of its own, or nil. A grouped block is reported as a whole, since what
+// is answered is not what was accepted first.
 func (b *Block) SplitAnswered() *Block {
 	if b.Answered == 0 || b.grouped() {
 		return nil
@@ -124,7 +125,8 @@ func (b *Block) control(c *socket.Control) *socket.Control {
 type List struct{ head, tail *Block }
 
 // Append returns memory for the payload of d, of n bytes, at the end of the
-// list, and remembers the rest of d with it. control, which may be nil, is copied.
+// list, and remembers the rest of d with it. control, which may be nil, is
+// copied.
 func (l *List) Append(d socket.Outgoing, control *socket.Control, n int, tail Tail) []byte {
 	var payload []byte
 	if l.tail != nil {

@@ -43,10 +43,10 @@ func (q *Queue) drainHere() {
 	q.drain(false)
 }
 
-// drain hands over what is queued, block by block, until nothing is left. It
-// is called with draining held and gives it up. When the kernel has no room it
-// waits, or if it may not leaves the rest to a worker, as it does with what others
-// queue meanwhile.
+// drain hands over what is queued, block by block, until nothing is left. It is
+// called with draining held and gives it up. When the kernel has no room it
+// waits, or if it may not leaves the rest to a worker, as it does with what
+// others queue meanwhile.
 func (q *Queue) drain(wait bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -85,8 +85,9 @@ func (q *Queue) finish(b *queue.Block, last bool) {
 	}
 }
 
-// handOver hands over one block and reports whether all of it was answered
-// for: if not the kernel has no room. mu must be held and is not during system calls.
+// handOver hands over one block and reports whether all of it was answered for:
+// if not the kernel has no room. mu must be held and is not during system
+// calls.
 func (q *Queue) handOver(b *queue.Block, wait bool) bool {
 	backOffs := 0 // for the datagram whose turn it is
 	for block := false; b.Answered < len(b.Datagrams); {

@@ -21,8 +21,8 @@ func (q *Queue) Unhold() {
 	}
 }
 
-// A guard starts a worker when a handler keeps its batch open for long: it may be
-// waiting for the very datagrams that would be sent at the end of the batch.
+// A guard starts a worker when a handler keeps its batch open for long: it may
+// be waiting for the very datagrams that would be sent at the end of the batch.
 // Its timer runs at most once in a guardDelay, however many batches there are.
 type guard struct {
 	timer *time.Timer

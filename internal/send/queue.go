@@ -18,10 +18,10 @@ import (
 //
 // Whoever finds work takes the right to do it, of which there are two. The
 // holder of the first, draining, hands over what is queued: the worker, a
-// goroutine that exists only while there is something to send, or a caller that needs room
-// and would otherwise wait. The holder of the second, reporting, calls
-// completion functions; that is never done inside a method that the program
-// called, nor with draining held, so a completion function can send.
+// goroutine that exists only while there is something to send, or a caller that
+// needs room and would otherwise wait. The holder of the second, reporting,
+// calls completion functions; that is never done inside a method that the
+// program called, nor with draining held, so a completion function can send.
 //
 // All methods may be called from many goroutines at once.
 type Queue struct {
@@ -101,9 +101,9 @@ var NeverWait context.Context
 // ErrFull is what they get if there is none.
 var ErrFull = errors.New("no room")
 
-// Enqueue accepts a datagram, waiting for room until ctx ends or not at all. Its payload
-// is d.Payload and then bufs. All but the functions is copied, also control, which stands for
-// d.Control.
+// Enqueue accepts a datagram, waiting for room until ctx ends or not at all.
+// Its payload is d.Payload and then bufs. All but the functions is copied, also
+// control, which stands for d.Control.
 func (q *Queue) Enqueue(ctx context.Context, d socket.Outgoing, control *socket.Control, bufs [][]byte, done func(error)) error {
 	size, err := Total(d.Payload, bufs)
 	if err != nil {

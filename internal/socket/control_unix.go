@@ -12,9 +12,9 @@ import (
 )
 
 // controlSize is room for every control message that a socket is ever asked
-// for: the worst case, an IPv4 datagram on a dual-stack socket of Linux with packet
-// info of both families, TTL, TOS, a time stamp and a segment size, takes
-// 176 bytes on 64-bit systems. Each kind is padded to the word.
+// for: the worst case, an IPv4 datagram on a dual-stack socket of Linux with
+// packet info of both families, TTL, TOS, a time stamp and a segment size,
+// takes 176 bytes on 64-bit systems. Each kind is padded to the word.
 const controlSize = 256
 
 // headerSize is CMSG_LEN(0) of cmsg(3).

@@ -56,8 +56,8 @@ func udpAddr(addr netip.Addr) net.Addr {
 }
 
 // packetConn is what golang.org/x/net needs to see of a socket to set its
-// options: a net.PacketConn and net.Conn that has a raw connection
-// and looks like UDP.
+// options: a net.PacketConn and net.Conn that has a raw connection and looks
+// like UDP.
 type packetConn struct {
 	net.PacketConn
 	rawConn syscall.RawConn

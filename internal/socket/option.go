@@ -246,8 +246,9 @@ func interfaceByIndex(index int) *net.Interface {
 }
 
 // unsupported gives an error that is not the system's the meaning that it has:
-// golang.org/x/net has unexported errors for what it does not do on a system, and ENOPROTOOPT is
-// the system's word for an option that it does not know (setsockopt(2)).
+// golang.org/x/net has unexported errors for what it does not do on a system,
+// and ENOPROTOOPT is the system's word for an option that it does not know
+// (setsockopt(2)).
 func unsupported(err error) error {
 	var errno syscall.Errno
 	if err = closed(err); err == nil || err == net.ErrClosed || errors.As(err, &errno) && errno != syscall.ENOPROTOOPT || errors.Is(err, errors.ErrUnsupported) {

@@ -12,7 +12,8 @@ import (
 	"example.com/datagram/internal/socket"
 )
 
-// Options of a closed socket fail for that reason and for no other, also where the poller's words are those of package os.
+// Options of a closed socket fail for that reason and for no other, also where
+// the poller's words are those of package os.
 func TestOptionsOfClosed(t *testing.T) {
 	forEach(t, func(t *testing.T, config socket.Config) {
 		listened := openSocket(t, config)

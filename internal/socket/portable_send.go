@@ -41,15 +41,15 @@ func (p *portable) send(a *attempt, d *Outgoing, wait bool) error {
 }
 
 // A pause is a wait for room in a socket's send buffer where the poller's word
-// cannot be relied on: on macOS kqueue may never report a socket
-// writable whose send failed with EAGAIN (go.dev/issue/73919), and on Linux an
-// unconnected AF_UNIX socket is reported writable however full its peer
-// is (go.dev/issue/23604). The zero pause is the first one.
+// cannot be relied on: on macOS kqueue may never report a socket writable whose
+// send failed with EAGAIN (go.dev/issue/73919), and on Linux an unconnected
+// AF_UNIX socket is reported writable however full its peer is
+// (go.dev/issue/23604). The zero pause is the first one.
 type pause time.Duration
 
-// The shortest is about as long as a network needs for a few datagrams, the longest
-// short enough to keep a default send buffer from running empty at 100 Mbit/s,
-// and to end soon after Close.
+// The shortest is about as long as a network needs for a few datagrams, the
+// longest short enough to keep a default send buffer from running empty at 100
+// Mbit/s, and to end soon after Close.
 const (
 	shortestPause = 50 * time.Microsecond
 	longestPause  = 5 * time.Millisecond

@@ -39,9 +39,9 @@ func (r *singleReceive) wait(b *Batch) error {
 }
 
 // poll asks whether there is something to read, be it an error. Peeking with
-// recv(2) would not do: Linux forgets a pending error that it reported
-// to a peek, BSD keeps it for ever, and BSD lets a peek of no bytes succeed
-// on an empty socket (soreceive_generic).
+// recv(2) would not do: Linux forgets a pending error that it reported to a
+// peek, BSD keeps it for ever, and BSD lets a peek of no bytes succeed on an
+// empty socket (soreceive_generic).
 //
 // After a wait the poller's word is enough: were it ever wrong, the read would wait.
 func (r *singleReceive) poll(fd uintptr) bool {
@@ -173,9 +173,10 @@ func encodeName(name *Name) (syscall.Sockaddr, error) {
 	return nil, errors.Join(errors.ErrUnsupported, syscall.EAFNOSUPPORT)
 }
 
-// exceedsSendBuffer says whether so many bytes, payload and control messages, are more than the send buffer ever holds.
-// Of a payload alone the systems that descend from BSD say EMSGSIZE, but of both together EAGAIN, and there is nothing to
-// wait for (sosend; github.com/quinn-rs/quinn/pull/2727).
+// exceedsSendBuffer says whether so many bytes, payload and control messages,
+// are more than the send buffer ever holds. Of a payload alone the systems that
+// descend from BSD say EMSGSIZE, but of both together EAGAIN, and there is
+// nothing to wait for (sosend; github.com/quinn-rs/quinn/pull/2727).
 func (h *handle) exceedsSendBuffer(n int) bool {
 	size, err := h.systemOption(WriteBuffer)
 	return err == nil && n > size

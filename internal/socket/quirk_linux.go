@@ -9,9 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// corrupting are releases of Linux, from first to last, that corrupt what they segment, with no error to
-// tell and nothing to recognise it by at run time. Distributions patch kernels without changing these numbers,
-// so the table errs towards caution.
+// corrupting are releases of Linux, from first to last, that corrupt what they
+// segment, with no error to tell and nothing to recognise it by at run time.
+// Distributions patch kernels without changing these numbers, so the table errs
+// towards caution.
 var corrupting = []struct{ first, last version }{
 	// Commit b10b446 (7.0-rc1) mangles the UDP header of batches of equal datagrams on some drivers. It was
 	// mended by 78effd8 and 5f17ae0 (github.com/tailscale/tailscale/issues/19918), for which users needed

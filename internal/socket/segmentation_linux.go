@@ -40,8 +40,8 @@ const (
 // segmentationErrors says whether an error may be one of segmentation offload:
 // EIO where the device or an IPsec route cannot do it, EMSGSIZE where a segment
 // exceeds the path MTU, which a single datagram may by being fragmented, EINVAL
-// for either on older kernels, EPERM where a packet filter judges by the length, which is
-// that of all segments (nft_do_chain, NF_DROP).
+// for either on older kernels, EPERM where a packet filter judges by the
+// length, which is that of all segments (nft_do_chain, NF_DROP).
 func segmentationErrors(errno syscall.Errno) bool {
 	return errno == unix.EIO || errno == unix.EINVAL || errno == unix.EMSGSIZE || errno == unix.EPERM
 }

@@ -110,9 +110,9 @@ func (t *transfer) send(wait bool) (int, error) {
 	return sent, nil
 }
 
-// sendUnsegmented sends the datagrams of the first message one by one, after the kernel
-// took none of them. What is wrong with one of them, or with segmentation on
-// this path, shows then.
+// sendUnsegmented sends the datagrams of the first message one by one, after
+// the kernel took none of them. What is wrong with one of them, or with
+// segmentation on this path, shows then.
 func (t *transfer) sendUnsegmented(count int, wait bool) (int, error) {
 	s, errno := t.socket, t.errno
 	s.counters.Retries.Add(1)
@@ -293,9 +293,11 @@ func (t *transfer) call(fd uintptr) (int, syscall.Errno) {
 	return 1, errno
 }
 
-// filtersBatches says whether it is for the system call itself that sendmmsg fails with EPERM, which is what old
-// seccomp filters say of calls that they do not know (github.com/opencontainers/runc/issues/2151), or for the datagram, as where a
-// firewall drops it. Of no messages the kernel refuses none (__sys_sendmmsg).
+// filtersBatches says whether it is for the system call itself that sendmmsg
+// fails with EPERM, which is what old seccomp filters say of calls that they do
+// not know (github.com/opencontainers/runc/issues/2151), or for the datagram,
+// as where a firewall drops it. Of no messages the kernel refuses none
+// (__sys_sendmmsg).
 func filtersBatches(fd uintptr) bool {
 	_, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, fd, 0, 0, 0, 0, 0)
 	return errno == unix.EPERM

@@ -27,14 +27,15 @@ import (
 // fails with [net.ErrClosed].
 type Socket interface {
 	// Receive waits until there are datagrams and puts them into b. While it
-	// waits it holds no memory of b's. It fails with ErrInterrupted
-	// from Interrupt until Resume.
+	// waits it holds no memory of b's. It fails with ErrInterrupted from
+	// Interrupt until Resume.
 	Receive(b *Batch) error
 
 	// Send hands datagrams to the kernel in order. It returns how many the
-	// kernel took, and if that is not all of them either nil, when the rest
-	// may just be tried again, or what is wrong with the first that it did not take.
-	// When the kernel has no room Send waits if told so, else it fails with EAGAIN.
+	// kernel took, and if that is not all of them either nil, when the rest may
+	// just be tried again, or what is wrong with the first that it did not
+	// take. When the kernel has no room Send waits if told so, else it fails
+	// with EAGAIN.
 	Send(ds []Outgoing, wait bool) (int, error)
 
 	// Interrupt ends a Receive in progress and fails later ones until Resume.
@@ -187,8 +188,8 @@ type Counters struct {
 	NetworkErrors           atomic.Uint64 // taken from the kernel
 }
 
-// Control is what travels beside a datagram's payload.
-// The zero value of a field stands for unknown, or for the socket's default.
+// Control is what travels beside a datagram's payload. The zero value of a
+// field stands for unknown, or for the socket's default.
 type Control struct {
 	Local        netip.Addr
 	IfIndex      int
@@ -230,7 +231,8 @@ type Incoming struct {
 	// Truncated says that the end of the payload was discarded.
 	Truncated bool
 	// Elsewhere says that the datagram was sent to a broadcast or multicast
-	// address, or that the system answers from the right one by itself: there is none to name.
+	// address, or that the system answers from the right one by itself: there
+	// is none to name.
 	Elsewhere bool
 	// Addr is the sender of an Internet datagram, Name of any other.
 	Addr    netip.AddrPort

@@ -43,7 +43,8 @@ func boundDevice(uintptr) string { return "" }
 
 // disconnect connects to the null address. On Windows that is how to do it; the
 // systems that descend from BSD dissolve the association before they find out
-// that they cannot connect to port 0 (soconnect, in_pcbconnect). All keep the port.
+// that they cannot connect to port 0 (soconnect, in_pcbconnect). All keep the
+// port.
 func (h *handle) disconnect(fd uintptr) error {
 	if forgetsAddress && !h.wildcard {
 		return errForgetsAddress

@@ -11,8 +11,9 @@ import (
 
 // zones translates between the IPv6 zones of a socket and interface indexes.
 // Asking the system takes long, so answers are kept, as package net does, for a
-// minute: interfaces are renamed and their indexes reused. Each socket has its own,
-// since on Linux it may belong to another network namespace than the thread that uses it.
+// minute: interfaces are renamed and their indexes reused. Each socket has its
+// own, since on Linux it may belong to another network namespace than the
+// thread that uses it.
 type zones struct {
 	socket  *handle // nil: ask for the thread that uses it
 	mu      sync.Mutex
@@ -51,8 +52,8 @@ func (z *zones) name(index uint32) string {
 }
 
 // index returns the index of the interface that a zone names, by its name or in
-// decimal. What goes to a zone that does not exist must not leave by
-// an interface that does, which for the index 0 it would.
+// decimal. What goes to a zone that does not exist must not leave by an
+// interface that does, which for the index 0 it would.
 func (z *zones) index(name string) (uint32, error) {
 	if z == nil {
 		z = new(zones)

@@ -21,7 +21,8 @@ var routes = []route{
 }
 
 // probe sends a datagram with control over each route to a socket with the
-// settings and hands check what arrived. It asks for it once more by a connected socket.
+// settings and hands check what arrived. It asks for it once more by a
+// connected socket.
 func (s *suite) probe(c socket.Control, check func(r route, c socket.Control), settings ...socket.Setting) {
 	s.Helper()
 	for _, r := range routes {

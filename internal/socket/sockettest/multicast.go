@@ -28,9 +28,10 @@ func (s *suite) loopbackInterface() *net.Interface {
 	return nil
 }
 
-// multicastInterface returns an interface that carries a group. Linux gives
-// the loopback interface no route for groups of IPv6; those of the suite are interface-local
-// (RFC 4291 section 2.7), so that nothing leaves another one either.
+// multicastInterface returns an interface that carries a group. Linux gives the
+// loopback interface no route for groups of IPv6; those of the suite are
+// interface-local (RFC 4291 section 2.7), so that nothing leaves another one
+// either.
 func (s *suite) multicastInterface(group netip.Addr) *net.Interface {
 	s.Helper()
 	if s.Multicast != nil {
