@@ -152,16 +152,16 @@ func cutShort(messages []socket.Incoming, n int) {
 	}
 }
 
-// Interrupt ends delays too.
+// Interrupt ends delays too, when there is nothing to receive after them.
 func (s *faultySocket) Interrupt() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.Socket.Interrupt()
 	select {
 	case <-s.interrupted:
 	default:
 		close(s.interrupted)
 	}
-	s.Socket.Interrupt()
 }
 
 // Resume lets Receive work again.
@@ -176,9 +176,9 @@ func (s *faultySocket) Resume() {
 	s.Socket.Resume()
 }
 
-// Close ends delays too.
+// Close ends delays too, when there is no socket to use after them.
 func (s *faultySocket) Close() error {
-	s.closing.Do(func() { close(s.closed) })
+	defer s.closing.Do(func() { close(s.closed) })
 	return s.Socket.Close()
 }
 

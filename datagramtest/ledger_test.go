@@ -30,7 +30,7 @@ var raceEnabled = func() bool {
 func TestMillion(t *testing.T) {
 	const senders = 4
 	each := 250_000
-	if raceEnabled { // ten times slower
+	if raceEnabled || testing.Short() { // ten times slower under the race detector
 		each /= 10
 	}
 	simulate(t, 1, lossy, func(w *world) {

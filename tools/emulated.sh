@@ -1,20 +1,23 @@
 #!/usr/bin/env bash
 # Runs the tests as 386 (32 bits), which an amd64 machine does by itself, and as arm64 and s390x (big-endian) under
-# qemu-user: those of PACKAGES if that is set, else all but, emulated, datagramtest and the examples. Arguments go to
-# go test. The lists below name the tests that an emulator cannot run, by what qemu-user 7.2 lacks; tests that cannot
-# make their network skip by themselves.
+# qemu-user, there without the examples. Arguments go to go test. The lists below name the tests that an emulator
+# cannot run, by what qemu-user 7.2 lacks; tests that cannot make their network skip by themselves.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 unset GOOS DATAGRAM_CI # what an emulator lacks, the machine has
 export CGO_ENABLED=0
+# A child of an emulated program may hang, as its copy of a lock in GLib's slice allocator is never released:
+# https://gitlab.com/qemu-project/qemu/-/issues/285, fixed after QEMU 7.2.
+export G_SLICE=always-malloc
 
 unable=(
   # setsockopt: groups and multicast interfaces by index
-  Multicast TestConformance/.*/{Multicast,MembershipErrors} JoinGroup GroupErrors SourceGroup
-  RefusedByTheSystem RefusedSetting TestOptionsAtTheirBounds/interface
+  TestInterfaceKeepsTheSourceAddress Multicast TestConformance/.*/{Multicast,MembershipErrors} JoinGroup GroupErrors SourceGroup
+  RefusedByTheSystem RefusedSetting TestOptionsAtTheirBounds/interface TestFaultTable$
   # setsockopt: SO_TIMESTAMPNS_NEW
   TestConformance/.*/{AllMetadata,ReceiveTime} Metadata MaxAge TestFeatures TestCapabilitiesAskedFor TestOverflowIsCountedExactly TimeStamp
-  # getsockopt: SO_MEMINFO, IP_MTU, UDP_GRO
+  # getsockopt: SO_MEMINFO, IP_MTU, UDP_GRO, SO_BINDTODEVICE
+  TestDisconnectKeepsDevice
   TestConformance/.*/Drops TestStreamContent DropsToTheSystem TestPathMTU TestOpenLeavesFile
   # ioctl: SIOCETHTOOL
   TestDevicesWithoutOffloads
@@ -22,13 +25,13 @@ unable=(
   TestZone
   # recvmsg: it keeps descriptors of SCM_RIGHTS that find no room
   TestUnixForeignDescriptors
-  # execve of the test program
-  BatchCalls
+  # execve of the test program, seccomp
+  BatchCalls TestFaultTableBeneath
 )
 # The byte order of most control messages, and of netlink attributes, remains the machine's.
 unable_big_endian=(
   "${unable[@]}"
-  TestConformance/{all,no_coalescing,no_segmentation} TestOffloadVariable/value_{$,nogro}
+  TestConformance/{all,no_coalescing,no_segmentation} TestConformanceWithFaults/system TestOffloadVariable/value_{$,nogro}
   TestConformance/.*/{ReceiveHopLimit,ReceiveTrafficClass,SendInterface}
   TestNetlink Interface TestNamespace
 )
@@ -39,13 +42,13 @@ emulate() {
   shift 3
   skip=$(IFS='|' && echo "$*")
   printf '%s but for %s\n' "$arch" "$skip"
-  GOARCH=$arch DATAGRAM_OFFLOAD=$offload go test -exec "$emulator" -skip "$skip" -timeout 5m "${flags[@]}" ${PACKAGES:-. ./internal/...}
+  GOARCH=$arch DATAGRAM_OFFLOAD=$offload go test -exec "$emulator" -skip "$skip" -timeout 5m "${flags[@]}" . ./datagramtest ./internal/...
 }
 
 flags=("$@")
 if [[ $(go env GOHOSTARCH) == amd64 ]]; then
   echo 386
-  GOARCH=386 go test "${flags[@]}" ${PACKAGES:-./...}
+  GOARCH=386 go test "${flags[@]}" ./...
 fi
 emulate arm64 qemu-aarch64-static '' "${unable[@]}"
 # It neither cuts nor merges: sizes of segments are control messages.

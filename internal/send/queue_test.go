@@ -32,25 +32,27 @@ func TestBounds(t *testing.T) {
 		{"larger than the bound, behind another", []int{0, 11}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			q, f := newQueue(t, Config{Count: 3, Bytes: 10})
-			f.send = taking
-			q.Hold(true) // nobody drains
-			last := len(test.sizes) - 1
-			for _, size := range test.sizes[:last] {
-				if err := put(q, size); err != nil {
-					t.Fatal(err)
+			synctest.Test(t, func(t *testing.T) { // in which no time passes for the guard
+				q, f := newQueue(t, Config{Count: 3, Bytes: 10})
+				f.send = taking
+				q.Hold(true) // nobody drains
+				last := len(test.sizes) - 1
+				for _, size := range test.sizes[:last] {
+					if err := put(q, size); err != nil {
+						t.Fatal(err)
+					}
 				}
-			}
-			if err := put(q, test.sizes[last]); err != ErrFull {
-				t.Errorf("one too many: %v", err)
-			}
-			if count, _ := q.Size(); count != last {
-				t.Errorf("%d are queued, want %d", count, last)
-			}
-			q.Unhold()
-			if count, bytes := q.Size(); count != 0 || bytes != 0 {
-				t.Errorf("%d datagrams of %d bytes are queued", count, bytes)
-			}
+				if err := put(q, test.sizes[last]); err != ErrFull {
+					t.Errorf("one too many: %v", err)
+				}
+				if count, _ := q.Size(); count != last {
+					t.Errorf("%d are queued, want %d", count, last)
+				}
+				q.Unhold()
+				if count, bytes := q.Size(); count != 0 || bytes != 0 {
+					t.Errorf("%d datagrams of %d bytes are queued", count, bytes)
+				}
+			})
 		})
 	}
 }
@@ -102,7 +104,7 @@ func TestCallerDoesNotDrainForOthersForEver(t *testing.T) {
 					again := busy
 					q.mu.Unlock()
 					if again { // somebody queues one whenever one is sent
-						if err := put(q, 1); err != nil && err != ErrFull {
+						if err := put(q, 1); err != nil && err != ErrFull && err != net.ErrClosed {
 							t.Error(err)
 						}
 					}
@@ -190,45 +192,49 @@ func TestFailed(t *testing.T) {
 
 // Pieces become one payload, and what comes beside it belongs to this datagram alone.
 func TestWhatIsQueuedIsACopy(t *testing.T) {
-	q, f := newQueue(t, Config{})
-	var text string
-	var limit int
-	f.send = func(ds []socket.Outgoing, _ bool) (int, error) {
-		text += string(ds[0].Payload)
-		limit = ds[0].Control.HopLimit
-		return 1, nil
-	}
-	q.Hold(true)
-	payload, pieces, control := []byte("a"), [][]byte{nil, []byte("bc"), []byte("d")}, &socket.Control{HopLimit: 7}
-	if err := q.Enqueue(NeverWait, socket.Outgoing{Payload: payload}, control, pieces, nil); err != nil {
-		t.Fatal(err)
-	}
-	payload[0], pieces[1][0], control.HopLimit = 'x', 'x', 9
-	q.Unhold()
-	if text != "abcd" || limit != 7 {
-		t.Errorf("sent %q with a hop limit of %d", text, limit)
-	}
+	synctest.Test(t, func(t *testing.T) { // in which no time passes for the guard
+		q, f := newQueue(t, Config{})
+		var text string
+		var limit int
+		f.send = func(ds []socket.Outgoing, _ bool) (int, error) {
+			text += string(ds[0].Payload)
+			limit = ds[0].Control.HopLimit
+			return 1, nil
+		}
+		q.Hold(true)
+		payload, pieces, control := []byte("a"), [][]byte{nil, []byte("bc"), []byte("d")}, &socket.Control{HopLimit: 7}
+		if err := q.Enqueue(NeverWait, socket.Outgoing{Payload: payload}, control, pieces, nil); err != nil {
+			t.Fatal(err)
+		}
+		payload[0], pieces[1][0], control.HopLimit = 'x', 'x', 9
+		q.Unhold()
+		if text != "abcd" || limit != 7 {
+			t.Errorf("sent %q with a hop limit of %d", text, limit)
+		}
+	})
 }
 
 // The queue does not keep more of a UDP datagram than it takes to see that it is too long.
 func TestTooLong(t *testing.T) {
-	q, f := newQueue(t, Config{})
-	length := 0
-	f.send = func(ds []socket.Outgoing, _ bool) (int, error) {
-		length = len(ds[0].Payload)
-		return 0, syscall.EMSGSIZE
-	}
-	q.Hold(true)
-	if err := put(q, 1<<20); err != nil {
-		t.Fatal(err)
-	}
-	if _, bytes := q.Size(); bytes != 1<<20 {
-		t.Errorf("%d bytes are queued", bytes)
-	}
-	q.Unhold()
-	if length != TooLong {
-		t.Errorf("%d bytes were handed over", length)
-	}
+	synctest.Test(t, func(t *testing.T) { // in which no time passes for the guard
+		q, f := newQueue(t, Config{})
+		length := 0
+		f.send = func(ds []socket.Outgoing, _ bool) (int, error) {
+			length = len(ds[0].Payload)
+			return 0, syscall.EMSGSIZE
+		}
+		q.Hold(true)
+		if err := put(q, 1<<20); err != nil {
+			t.Fatal(err)
+		}
+		if _, bytes := q.Size(); bytes != 1<<20 {
+			t.Errorf("%d bytes are queued", bytes)
+		}
+		q.Unhold()
+		if length != TooLong {
+			t.Errorf("%d bytes were handed over", length)
+		}
+	})
 }
 
 // What Try was refused counts as accepted if the socket saw it.

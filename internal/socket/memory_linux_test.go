@@ -48,7 +48,7 @@ func TestOfferedMemoryIsBounded(t *testing.T) {
 			r.n = r.want
 			r.adapt(r.n)
 		}
-		if n := max(maxOffered, size); r.want*size > n || (r.want*2*size <= n && r.want < maxSlots) {
+		if n := max(maxOffered, size) / size; r.want > n || 2*r.want <= min(n, maxSlots) {
 			t.Errorf("%d slots of %d bytes", r.want, size)
 		}
 	}
