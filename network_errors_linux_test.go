@@ -6,6 +6,8 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"example.com/datagram"
 )
 
@@ -153,5 +155,34 @@ func TestNetworkErrorsOfSends(t *testing.T) {
 		if n := c.Stats().ReceiveErrors; n != rounds {
 			t.Errorf("%d receive errors, want %d", n, rounds)
 		}
+	}
+}
+
+// What the sends of another holder of the socket meet, and do not tell, is told.
+func TestNetworkErrorsOfOtherHolders(t *testing.T) {
+	reports := make(chan error, 1000)
+	c := loopback(t, datagram.WithNetworkErrors(), datagram.WithErrorHandler(func(err error) { reports <- err }))
+	c.Recv()
+	f, err := c.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	raw, err := f.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	peer, gone := unboundSocket(t), unboundSocket(t)
+	dead := unix.SockaddrInet4{Addr: loopback4.As4(), Port: int(addrOf(gone).Port())}
+	alive := unix.SockaddrInet4{Addr: loopback4.As4(), Port: int(addrOf(peer).Port())}
+	gone.Close()
+	for range 50 {
+		if e := raw.Control(func(fd uintptr) {
+			_ = unix.Sendto(int(fd), []byte("x"), 0, &dead)
+			_ = unix.Sendto(int(fd), []byte("x"), 0, &alive) // takes the errno, if the receiver is not faster
+		}); e != nil {
+			t.Fatal(e)
+		}
+		await(t, "a report", reports)
 	}
 }

@@ -154,7 +154,8 @@ func (r *receiving) recvmmsg(fd uintptr) bool {
 		case unix.EINTR:
 			continue
 		case unix.EAGAIN:
-			// A send may have taken the errno that says that there are network errors.
+			// A send, of another holder of the socket perhaps, may have taken the errno that says that there are
+			// network errors.
 			if r.findNetworkErrors() {
 				return true
 			}
