@@ -5,8 +5,11 @@ import (
 	"net"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"example.com/datagram"
+	"example.com/datagram/datagramtest"
 )
 
 // A connected handle is told when its peer is not there. That is no reason to
@@ -115,4 +118,31 @@ func TestMethodsFromInsideTheErrorHandler(t *testing.T) {
 			expectClosed(t, ch)
 		})
 	}
+}
+
+// Errors between which something is received are no reason to wait, however many.
+func TestErrorsAmongDatagramsCauseNoPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := datagramtest.NewNetwork(1, datagramtest.Link{})
+		defer network.Close()
+		faults := datagramtest.NewFaults(1)
+		c, err := network.Listen(background, "udp4", "127.0.0.1:0", faults.Option())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		ch := c.Recv()
+		synctest.Wait()
+		start := time.Now()
+		const count = 100
+		for range count {
+			faults.Inject(datagramtest.Fault{Op: datagramtest.OpReceive, Err: syscall.ENOBUFS})
+			mustSend(t, c, datagram.To(c.LocalAddr(), nil))
+			<-ch
+			synctest.Wait()
+		}
+		if took, n := time.Since(start), c.Stats().ReceiveErrors; took != 0 || n != count {
+			t.Errorf("%d errors in %v, want %d in no time", n, took, count)
+		}
+	})
 }
