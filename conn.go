@@ -84,7 +84,7 @@ func Dial(ctx context.Context, network, address string, opts ...Option) (*Conn, 
 	return opened(opts, func(c *Conn) error {
 		peer, err := resolve(ctx, c.config.network, network, address)
 		if err != nil {
-			return &net.OpError{Op: "dial", Net: network, Err: err}
+			return lookupError(ctx, "dial", network, err)
 		}
 		local, wildcard := "udp4", "0.0.0.0:0"
 		if peer.Addr().Is6() {
@@ -163,7 +163,7 @@ func (c *Conn) Bind(ctx context.Context, network, address string) error {
 	}
 	address, err := c.numeric(ctx, network, address)
 	if err != nil {
-		return &net.OpError{Op: "listen", Net: network, Err: err}
+		return lookupError(ctx, "listen", network, err)
 	}
 	if err := c.acquire(ctx); err != nil {
 		return c.opError("listen", nil, err)

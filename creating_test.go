@@ -428,3 +428,19 @@ func TestNamesKeepNobodyWaiting(t *testing.T) {
 	close(release)
 	checkErrno(t, awaitValue(t, bound, "Bind"), syscall.EINVAL)
 }
+
+// A lookup that is given up returns the context's error as it is.
+func TestLookupEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(background)
+	cancel()
+	const name = "localhost:9"
+	for op, err := range map[string]error{
+		"Listen":  second(datagram.Listen(ctx, "udp4", name)),
+		"Dial":    second(datagram.Dial(ctx, "udp4", name)),
+		"Resolve": second(datagram.Resolve(ctx, "udp4", name)),
+	} {
+		if err != context.Canceled {
+			t.Errorf("%s: %v, want %v", op, err, context.Canceled)
+		}
+	}
+}

@@ -227,9 +227,17 @@ func (a RawAddr) String() string { return socket.RawAddr(a).String() }
 func Resolve(ctx context.Context, network, address string) (netip.AddrPort, error) {
 	addr, err := resolve(ctx, socket.Kernel{}, network, address)
 	if err != nil {
-		return netip.AddrPort{}, &net.OpError{Op: "resolve", Net: network, Err: err}
+		return netip.AddrPort{}, lookupError(ctx, "resolve", network, err)
 	}
 	return addr, nil
+}
+
+// lookupError says what an address was looked up for, or why it was given up.
+func lookupError(ctx context.Context, op, network string, err error) error {
+	if ctx != nil && ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return &net.OpError{Op: op, Net: network, Err: err}
 }
 
 // resolve is Resolve for a handle on a network that may have names of its own.
