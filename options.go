@@ -1,7 +1,6 @@
 package datagram
 
 import (
-	"math"
 	"net"
 	"os"
 	"syscall"
@@ -82,62 +81,8 @@ func newConfig(opts []Option) (config, error) {
 	return c, nil
 }
 
-// settings are socket options by the values that were asked for.
-type settings struct {
-	asked [socket.Options]bool
-	value [socket.Options]int
-}
-
-func (s *settings) remember(option socket.Option, value int) {
-	s.asked[option], s.value[option] = true, value
-}
-
-// list returns what was asked for, in the order in which to apply it.
-func (s *settings) list() []socket.Setting {
-	var list []socket.Setting
-	for option, asked := range s.asked {
-		if asked {
-			list = append(list, socket.Setting{Option: socket.Option(option), Value: s.value[option]})
-		}
-	}
-	return list
-}
-
-// setting returns an Option that remembers a socket option.
-func setting(option socket.Option, value int) Option {
-	return func(c *config) error {
-		if err := checkSetting(option, value); err != nil {
-			return err
-		}
-		c.settings.remember(option, value)
-		return nil
-	}
-}
-
-// checkSetting refuses values that no system takes.
-func checkSetting(option socket.Option, value int) error {
-	ok := true
-	switch option {
-	case socket.TTL, socket.MulticastTTL:
-		ok = 1 <= value && value <= 255
-	case socket.ReadBuffer, socket.WriteBuffer, socket.MulticastInterface:
-		ok = 0 <= value && value <= math.MaxInt32
-	}
-	if !ok {
-		return &socket.SettingError{Option: option, Err: syscall.EINVAL}
-	}
-	return nil
-}
-
 func invalid(name string) error {
 	return &socket.SettingError{Name: name, Err: syscall.EINVAL}
-}
-
-func boolInt(on bool) int {
-	if on {
-		return 1
-	}
-	return 0
 }
 
 // WithIPv6Only makes a wildcard handle of IPv6 refuse IPv4, where it serves
