@@ -51,11 +51,9 @@ func (c *Conn) LeaveSourceGroup(group, source netip.Addr, ifi *net.Interface) er
 func (c *Conn) membership(op string, m socket.Membership, anySource bool) error {
 	m.Group, m.Source = m.Group.Unmap(), m.Source.Unmap().WithZone("")
 	addr := &net.IPAddr{IP: m.Group.AsSlice(), Zone: m.Group.Zone()}
-	if !m.Group.IsMulticast() || interfaceIndex(m.Interface) < 0 || !anySource && m.Source.BitLen() != m.Group.BitLen() {
+	if c.closed.Load() || !m.Group.IsMulticast() || interfaceIndex(m.Interface) < 0 ||
+		!anySource && m.Source.BitLen() != m.Group.BitLen() {
 		return c.opError(op, addr, c.argumentError())
-	}
-	if c.closed.Load() {
-		return c.opError(op, addr, net.ErrClosed)
 	}
 	s, made, err := c.ensureWith(context.Background(), m.Group.Is4(), func(s socket.Socket) error { return s.Membership(m) })
 	if err == nil && !made {

@@ -15,21 +15,9 @@ import (
 // While the send buffer is full the poller refuses to wait, and an error that waits for the
 // receiver is told all the same.
 func TestRefusedWhileFull(t *testing.T) {
-	near, far := netns.New(t), netns.New(t)
-	nearEnd, farEnd := netns.Link(near, far)
-	near.Addresses(nearEnd, "192.0.2.1/24")
-	far.Addresses(farEnd, "192.0.2.2/24")
-	near.Run("tc", "qdisc", "replace", "dev", nearEnd.Name, "root", "tbf", "rate", "800kbit", "burst", "1600", "limit", "1000000")
 	config := limits(false, false, true)
 	config.Settings = []socket.Setting{{Option: socket.WriteBuffer, Value: 20_000}}
-	var s socket.Socket
-	near.Do(func() {
-		var err error
-		if s, err = listen(t, "udp4", ":0", config); err != nil {
-			t.Fatal(err)
-		}
-	})
-	defer s.Close()
+	s, far := behindSlowLink(t, "800kbit", config)
 	defer time.AfterFunc(netns.Watchdog, s.Interrupt).Stop()
 	var peer socket.Socket
 	far.Do(func() { peer, _ = listen(t, "udp4", "192.0.2.2:10", config) })
