@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"example.com/datagram"
+	"example.com/datagram/internal/testing/conntest"
 )
 
 // Benchmarks of the inner parts, for benchstat. Module bench compares with other packages.
@@ -31,23 +32,22 @@ func benchmarkConn(b *testing.B, address string, opts ...datagram.Option) *datag
 // to be woken.
 func BenchmarkRoundTrip(b *testing.B) {
 	payload := make([]byte, 64)
-	b.Run("net", func(b *testing.B) {
-		c, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(loopback4, 0)))
-		if err != nil {
-			b.Fatal(err)
-		}
-		defer c.Close()
-		to, buffer := addrOf(c), make([]byte, 2048)
-		b.ReportAllocs()
-		for b.Loop() {
-			if _, err := c.WriteToUDPAddrPort(payload, to); err != nil {
-				b.Fatal(err)
+	for _, kind := range addrPortConns {
+		b.Run(kind.name, func(b *testing.B) {
+			c := kind.listen(b)
+			defer c.Close()
+			to, buffer := conntest.AddrOf(c), make([]byte, 2048)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := c.WriteToUDPAddrPort(payload, to); err != nil {
+					b.Fatal(err)
+				}
+				if _, _, err := c.ReadFromUDPAddrPort(buffer); err != nil {
+					b.Fatal(err)
+				}
 			}
-			if _, _, err := c.ReadFromUDPAddrPort(buffer); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
+		})
+	}
 	send := func(c *datagram.Conn, d datagram.Datagram) error { return c.Send(background, d) }
 	trySend := func(c *datagram.Conn, d datagram.Datagram) error {
 		_, err := c.TrySend(d)
@@ -156,4 +156,122 @@ func BenchmarkFlow(b *testing.B) {
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "datagrams/s")
 		})
 	}
+}
+
+// An addrPortConn is what net.UDPConn and PacketConn have in common.
+type addrPortConn interface {
+	net.PacketConn
+	ReadFromUDPAddrPort(p []byte) (int, netip.AddrPort, error)
+	WriteToUDPAddrPort(p []byte, addr netip.AddrPort) (int, error)
+	SetReadBuffer(bytes int) error
+}
+
+var addrPortConns = []struct {
+	name   string
+	listen func(b *testing.B) addrPortConn
+}{
+	{"net", func(b *testing.B) addrPortConn {
+		c, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(conntest.Localhost4, 0)))
+		if err != nil {
+			b.Fatal(err)
+		}
+		return c
+	}},
+	{"PacketConn", func(b *testing.B) addrPortConn { return benchmarkConn(b, "127.0.0.1:0").PacketConn() }},
+}
+
+// BenchmarkPacketConn compares with net.UDPConn what libraries do with a connection.
+func BenchmarkPacketConn(b *testing.B) {
+	for _, use := range []struct {
+		name string
+		run  func(b *testing.B, from, to addrPortConn)
+	}{{"PingPong", pingPong}, {"Pump", pump}} {
+		for _, kind := range addrPortConns {
+			b.Run(use.name+"/"+kind.name, func(b *testing.B) {
+				from, to := kind.listen(b), kind.listen(b)
+				defer from.Close()
+				defer to.Close()
+				b.ReportAllocs()
+				use.run(b, from, to)
+			})
+		}
+	}
+}
+
+// pingPong has one datagram of 64 bytes in flight.
+func pingPong(b *testing.B, from, to addrPortConn) {
+	go func() {
+		for p := make([]byte, 2048); ; {
+			n, addr, err := to.ReadFromUDPAddrPort(p)
+			if err != nil {
+				return
+			}
+			if _, err := to.WriteToUDPAddrPort(p[:n], addr); err != nil {
+				b.Error(err)
+			}
+		}
+	}()
+	p, addr := make([]byte, 2048), conntest.AddrOf(to)
+	for b.Loop() {
+		if _, err := from.WriteToUDPAddrPort(p[:64], addr); err != nil {
+			b.Fatal(err)
+		}
+		if _, _, err := from.ReadFromUDPAddrPort(p); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// pump sends 1,200 bytes at a time, as fast as the receiver keeps up. It waits for that without using the
+// processor.
+func pump(b *testing.B, from, to addrPortConn) {
+	const window = 1000
+	if err := to.SetReadBuffer(8 << 20); err != nil {
+		b.Fatal(err)
+	}
+	halves := make(chan struct{}, 2) // windows that were received
+	go func() {
+		for p, n := make([]byte, 2048), 1; ; n++ {
+			if _, _, err := to.ReadFromUDPAddrPort(p); err != nil {
+				return
+			}
+			if n%(window/2) == 0 {
+				halves <- struct{}{}
+			}
+		}
+	}()
+	p, addr := make([]byte, 1200), conntest.AddrOf(to)
+	for n := 0; b.Loop(); n++ {
+		if n >= window && n%(window/2) == 0 {
+			<-halves
+		}
+		if _, err := from.WriteToUDPAddrPort(p, addr); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkHandles runs handles side by side, each of which sends itself one datagram after the other. With -cpu 1,2,4
+// the time a datagram falls as far as the kernel lets it, and -mutexprofile shows what handles share.
+func BenchmarkHandles(b *testing.B) {
+	payload := make([]byte, 64)
+	b.RunParallel(func(pb *testing.PB) {
+		c, err := datagram.Listen(background, "udp4", "127.0.0.1:0")
+		if err != nil {
+			b.Error(err)
+			return
+		}
+		defer c.Close()
+		d := datagram.To(c.LocalAddr(), payload)
+		if _, err := c.TrySend(d); err != nil {
+			b.Error(err)
+			return
+		}
+		_ = c.Serve(background, func(received datagram.Datagram) {
+			received.Release()
+			if _, err := c.TrySend(d); err != nil || !pb.Next() {
+				c.StopRecv()
+			}
+		})
+	})
 }

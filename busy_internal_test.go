@@ -59,7 +59,7 @@ func TestEndlessErrorsAreNoBusyLoop(t *testing.T) {
 	c, s := failingConn(t, syscall.ENOBUFS, WithErrorHandler(func(err error) { failures <- err }))
 	start := time.Now()
 	ch := c.Recv()
-	// Pauses of 2, 4, 8, 16 and 32 ms begin when patience is over.
+	// Pauses of 4, 16 and 64 ms, after each second error, begin when patience is over.
 	const enough = patience + 6
 	for range enough {
 		if err := <-failures; !errors.Is(err, syscall.ENOBUFS) {
@@ -128,6 +128,7 @@ func TestWhichErrorsEndReceiving(t *testing.T) {
 	for _, errno := range []syscall.Errno{
 		syscall.ECONNREFUSED, syscall.ENOBUFS, syscall.ENOMEM, syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.ENETDOWN,
 		syscall.ECONNRESET, syscall.EPERM, syscall.EMSGSIZE, syscall.EPIPE, syscall.ETIMEDOUT,
+		syscall.EOPNOTSUPP, syscall.ENOPROTOOPT, syscall.EHOSTDOWN, syscall.EACCES, syscall.EPROTO, // from ICMP
 	} {
 		failed := make(chan error, 1)
 		c, _ := failingConn(t, errno, WithErrorHandler(func(err error) {

@@ -3,46 +3,53 @@ package datagram
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 
 	"example.com/datagram/internal/socket"
 )
 
-// Capabilities tell what a handle uses of what the system offers, and why it
-// does not use the rest: it was not asked for, or the system does not have it.
-// Printed, they are what a bug report needs.
+// Capabilities describe which of the system's features a handle uses, and why
+// it does not use the others: the program did not ask, or the system lacks
+// them. Include their printed form in bug reports.
 type Capabilities struct {
 	// System is the operating system, its release if known, and the architecture.
 	System string
 
-	// Batch is moving several datagrams in a system call: recvmmsg and sendmmsg.
+	// Batch is moving several datagrams in one system call, by recvmmsg and
+	// sendmmsg.
 	Batch Feature
 	// GSO is generic segmentation offload: datagrams of one size to one
 	// destination leave as one message, which the system or the network device
-	// cuts.
+	// splits.
 	GSO Feature
-	// GRO is generic receive offload: the system hands over datagrams of one sender
-	// as one message, which the handle cuts.
+	// GRO is generic receive offload: the system delivers datagrams of one
+	// sender as one message, which the handle splits.
 	GRO Feature
-	// ReceiveMessages and SendMessages are the most messages that a system call
-	// moves, Segments the most datagrams that a message sent with GSO holds.
-	// They are 1 without Batch and GSO.
+	// ReceiveMessages and SendMessages are the maximum numbers of messages that
+	// one system call moves. Segments is the maximum number of datagrams in one
+	// message sent with GSO. They are 1 without Batch and GSO.
 	ReceiveMessages, SendMessages, Segments int
 
-	// Local, HopLimit, TrafficClass and Time are the kinds of metadata that received datagrams
-	// have: see [WithMetadata]. Local is on by default for handles bound to a wildcard address.
+	// Local, HopLimit, TrafficClass and Time are the kinds of metadata that
+	// received datagrams carry: see [WithMetadata].
 	Local, HopLimit, TrafficClass, Time Feature
-	// NetworkErrors and DontFragment are what the options of these names ask for.
+	// Balancing is distributing what arrives for a port among the handles that
+	// share it: see [ListenGroup] and [WithReusePort].
+	Balancing Feature
+	// NetworkErrors and DontFragment are what the options of these names
+	// request.
 	NetworkErrors, DontFragment Feature
-	// KernelDrops says whether the system tells what [Stats].KernelDrops counts.
+	// KernelDrops tells whether the system reports the drops that
+	// [Stats].KernelDrops counts.
 	KernelDrops Feature
 
-	// ReadBuffer and WriteBuffer are the socket's buffers.
+	// ReadBuffer and WriteBuffer are the socket's buffers in the system.
 	ReadBuffer, WriteBuffer Buffer
 }
 
-// A Feature says whether something is in use, and the reason if it is not or not
-// everywhere.
+// A Feature tells whether a feature is in use, and the reason if it is not, or
+// not everywhere.
 type Feature struct {
 	Active bool
 	Reason string
@@ -60,11 +67,11 @@ func (f Feature) String() string {
 	return state
 }
 
-// A Buffer says how large a buffer of the system is, in bytes.
+// A Buffer describes the size of a system buffer in bytes.
 type Buffer struct {
-	Asked   int    // what the program asked for, 0 if it did not
-	Granted int    // what there is, as the system reports it: see [Conn.ReadBuffer]
-	Reason  string // what limits it, if that is less than was asked for
+	Asked   int    // requested by the program, or 0
+	Granted int    // as the system reports it: see [Conn.ReadBuffer]
+	Reason  string // what limits it, if less than requested was granted
 }
 
 // String returns the sizes and the reason.
@@ -79,34 +86,42 @@ func (b Buffer) String() string {
 	return s
 }
 
-// String returns the capabilities as lines of a table.
+// rows lists the capabilities by name.
+func (c Capabilities) rows() []slog.Attr {
+	text := func(name string, value any) slog.Attr { return slog.String(name, fmt.Sprint(value)) }
+	return []slog.Attr{
+		text("system", c.System),
+		text("batch", c.Batch),
+		text("GSO", c.GSO),
+		text("GRO", c.GRO),
+		text("at a time", fmt.Sprintf("%d messages received, %d sent, %d datagrams in one", c.ReceiveMessages, c.SendMessages, c.Segments)),
+		text("local address", c.Local),
+		text("hop limit", c.HopLimit),
+		text("traffic class", c.TrafficClass),
+		text("time stamp", c.Time),
+		text("balancing", c.Balancing),
+		text("network errors", c.NetworkErrors),
+		text("don't fragment", c.DontFragment),
+		text("kernel drops", c.KernelDrops),
+		text("read buffer", c.ReadBuffer),
+		text("write buffer", c.WriteBuffer),
+	}
+}
+
+// String returns the capabilities as a table of several lines.
 func (c Capabilities) String() string {
 	var b strings.Builder
-	for _, row := range []struct {
-		name  string
-		value any
-	}{
-		{"system", c.System},
-		{"batch", c.Batch},
-		{"GSO", c.GSO},
-		{"GRO", c.GRO},
-		{"at a time", fmt.Sprintf("%d messages received, %d sent, %d datagrams in one", c.ReceiveMessages, c.SendMessages, c.Segments)},
-		{"local address", c.Local},
-		{"hop limit", c.HopLimit},
-		{"traffic class", c.TrafficClass},
-		{"time stamp", c.Time},
-		{"network errors", c.NetworkErrors},
-		{"don't fragment", c.DontFragment},
-		{"kernel drops", c.KernelDrops},
-		{"read buffer", c.ReadBuffer},
-		{"write buffer", c.WriteBuffer},
-	} {
-		fmt.Fprintf(&b, "%-14s %v\n", row.name, row.value)
+	for _, row := range c.rows() {
+		fmt.Fprintf(&b, "%-14s %v\n", row.Key, row.Value)
 	}
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// Capabilities returns what the handle uses now. Before there is a socket
+// LogValue returns a group with the rows of the table. It implements
+// [slog.LogValuer].
+func (c Capabilities) LogValue() slog.Value { return slog.GroupValue(c.rows()...) }
+
+// Capabilities returns what the handle uses now. Before there is a socket,
 // nothing is in use.
 func (c *Conn) Capabilities() Capabilities {
 	s, err := c.existing()
@@ -115,7 +130,7 @@ func (c *Conn) Capabilities() Capabilities {
 		return Capabilities{
 			System: socket.System(), Batch: none, GSO: none, GRO: none,
 			Local: none, HopLimit: none, TrafficClass: none, Time: none,
-			NetworkErrors: none, DontFragment: none, KernelDrops: none,
+			Balancing: none, NetworkErrors: none, DontFragment: none, KernelDrops: none,
 		}
 	}
 	f := s.Features()
@@ -127,6 +142,14 @@ func (c *Conn) Capabilities() Capabilities {
 		NetworkErrors: Feature(f.NetworkErrors), DontFragment: Feature(f.DontFragment),
 		ReadBuffer: c.buffer(s, socket.ReadBuffer), WriteBuffer: c.buffer(s, socket.WriteBuffer),
 	}
+	switch shares, err := s.Option(socket.ReusePort); {
+	case err != nil:
+		caps.Balancing.Reason = errors.ErrUnsupported.Error()
+	case shares == 0:
+		caps.Balancing.Reason = "the port is not shared"
+	default:
+		caps.Balancing.Active = true
+	}
 	if _, ok := s.Drops(); ok {
 		caps.KernelDrops.Active = true
 	} else {
@@ -137,35 +160,35 @@ func (c *Conn) Capabilities() Capabilities {
 
 // buffer describes one of the socket's buffers.
 func (c *Conn) buffer(s *openSocket, option socket.Option) Buffer {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	b := Buffer{Asked: c.config.settings.value[option]}
+	c.wanted.mu.Lock()
+	defer c.wanted.mu.Unlock()
+	b := Buffer{Asked: c.wanted.value[option]}
 	b.Granted, _ = s.Option(option)
 	b.Reason = socket.ShortBuffer(option, b.Asked, b.Granted)
 	return b
 }
 
-// SetSegmentation turns the use of GSO on or off at run time, for networks
-// that corrupt what they segment, which no error tells. It has no effect
-// where GSO is not used anyway, and is remembered until there is a socket.
+// SetSegmentation turns GSO on or off. Turn it off for networks that corrupt
+// segmented datagrams, which no error reveals. It has no effect where GSO is
+// not in use, and is remembered until there is a socket.
 func (c *Conn) SetSegmentation(on bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.unsegmented = !on
+	c.wanted.mu.Lock()
+	defer c.wanted.mu.Unlock()
+	c.wanted.unsegmented = !on
 	if s := c.socket(); s != nil {
 		s.SetSegmentation(on)
 	}
 }
 
-// PathMTU returns the size in bytes of the largest IP packet that the system
-// believes to fit the path to the peer, headers included. An unconnected handle
-// is ENOTCONN, and EBADF before there is a socket. It is
-// [errors.ErrUnsupported] on systems that do not tell.
+// PathMTU returns the size in bytes of the largest IP packet, headers included,
+// that the system believes fits the path to the peer. It returns ENOTCONN if
+// the handle is unconnected, EBADF before there is a socket, and
+// [errors.ErrUnsupported] on systems other than Linux.
 func (c *Conn) PathMTU() (int, error) {
 	return c.get(socket.PathMTU)
 }
 
-// limits are what options and the environment leave of the offloads.
+// limits returns the offloads that options and the environment allow.
 func (c *config) limits() socket.Limits {
 	l := socket.Limits{
 		Receive:  c.maxDatagram,
@@ -191,6 +214,7 @@ func (c *config) limits() socket.Limits {
 	return l
 }
 
-// offloadVariable is an environment variable that limits the offloads of all handles of a program
-// below what WithOffload asks for: none, batch, nogso, nogro. Another value fails New with EINVAL.
+// offloadVariable names the environment variable that limits the offloads of
+// all handles of a program below what WithOffload asks for. Its values are
+// none, batch, nogso and nogro; any other makes New fail with EINVAL.
 const offloadVariable = "DATAGRAM_OFFLOAD"

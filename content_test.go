@@ -12,13 +12,16 @@ import (
 	"time"
 
 	"example.com/datagram"
+	"example.com/datagram/internal/testing/await"
+	"example.com/datagram/internal/testing/conntest"
+	"example.com/datagram/internal/testing/testenv"
 )
 
 // streamLength is how many datagrams the stream of a content check has. With
 // DATAGRAM_LONG=1, as in CI, it is ten times as long.
 func streamLength() int {
 	n := 300_000
-	if raceEnabled || testing.Short() {
+	if testenv.RaceEnabled || testing.Short() {
 		n = 20_000
 	}
 	if os.Getenv("DATAGRAM_LONG") == "1" {
@@ -131,7 +134,7 @@ func TestStreamContent(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			const destinations = 4
-			c := loopback(t)
+			c := conntest.Loopback(t)
 			sinks := make([]*streamSink, destinations)
 			for i := range sinks {
 				room := 4 << 20
@@ -139,16 +142,16 @@ func TestStreamContent(t *testing.T) {
 					room = 64 << 10
 				}
 				sink := &streamSink{
-					conn:  loopback(t, datagram.WithOffload(test.receivers), datagram.WithReadBuffer(room)),
+					conn:  conntest.Loopback(t, datagram.WithOffload(test.receivers), datagram.WithReadBuffer(room)),
 					to:    i,
 					ended: make(chan error, 1),
 				}
 				sink.addr = sink.conn.LocalAddr()
 				sinks[i] = sink
-				done := starts(sink.receive)
+				done := await.Go(sink.receive)
 				t.Cleanup(func() { // before that of the handle
 					sink.conn.Close()
-					await(t, "the receiver", done)
+					await.Signal(t, "the receiver", done)
 				})
 			}
 			source := newStreamSource(1)
@@ -162,7 +165,7 @@ func TestStreamContent(t *testing.T) {
 					sink.send(t, c, source.make(sink.to, sink.sent, size))
 				}
 			}
-			expectError(t, "Flush", c.Flush(background), nil)
+			conntest.ExpectError(t, "Flush", c.Flush(background), nil)
 			t.Logf("%.2f million a second", float64(streamLength())/time.Since(start).Seconds()/1e6)
 			for _, sink := range sinks {
 				sink.end(t, c, source)
@@ -187,17 +190,17 @@ func (s *streamSink) send(t *testing.T, c *datagram.Conn, payload []byte) {
 // end tells the receiver that the stream is over, which may be dropped as everything else.
 func (s *streamSink) end(t *testing.T, c *datagram.Conn, source *streamSource) {
 	t.Helper()
-	eventually(t, "the end of the stream arrives", func() bool {
+	await.Until(t, "the end of the stream arrives", func() bool {
 		s.send(t, c, source.make(s.to, streamEnd, streamHeader))
 		select {
 		case err := <-s.ended:
-			expectError(t, fmt.Sprint("receiver ", s.to), err, nil)
+			conntest.ExpectError(t, fmt.Sprint("receiver ", s.to), err, nil)
 			return true
 		default:
 			return false
 		}
 	})
-	expectError(t, "Flush", c.Flush(background), nil)
+	conntest.ExpectError(t, "Flush", c.Flush(background), nil)
 }
 
 // account checks that what was sent was received, or dropped by the kernel, as far as
@@ -208,7 +211,7 @@ func (s *streamSink) account(t *testing.T, exact bool) {
 		return
 	}
 	var stats datagram.Stats
-	eventually(t, "all is received or dropped", func() bool {
+	await.Until(t, "all is received or dropped", func() bool {
 		stats = s.conn.Stats()
 		return stats.Received+stats.KernelDrops >= s.sent || !exact && stats.KernelDrops > 0
 	})

@@ -2,63 +2,72 @@ package datagram
 
 import (
 	"bytes"
-	"context"
 	"math"
 	"net"
 	"net/netip"
+	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"example.com/datagram/internal/buffer"
 	"example.com/datagram/internal/socket"
+	"example.com/datagram/internal/systems"
 )
 
-// A Datagram is one message with its address, received or to be sent.
+// A Datagram is one message, received or to be sent, with its address.
 //
-// Received payloads are lent: Payload is valid until [Datagram.Release], which
-// gives the memory back for use by later datagrams. A Datagram that is never
-// released stays valid and costs the garbage collector what any allocation
-// costs. Copies of a Datagram share the payload; releasing one releases all.
+// The payload of a received datagram is lent: it is valid until
+// [Datagram.Release], which returns the memory for use by later datagrams. A
+// Datagram that is never released stays valid and costs the garbage collector
+// as much as any other allocation. Copies of a Datagram share its payload;
+// releasing one releases all.
 type Datagram struct {
-	// Payload is what was sent, without any header. It may be empty.
-	// Its capacity ends with it, so append copies.
+	// Payload is the message, without any header. It may be empty. Its capacity
+	// equals its length, so append copies.
 	Payload []byte
 
 	// Addr is the sender of a received datagram and the destination of one to
-	// send. It is zero for the peer of a connected handle when sending, and for
-	// addresses that are not of the Internet: see [Datagram.NetAddr] and
-	// [ToNet]. IPv4 addresses are never mapped into IPv6.
+	// send. It is zero when sending to the peer of a connected handle, and for
+	// addresses outside the Internet families: see [Datagram.NetAddr] and
+	// [ToNet]. An IPv4 address is never mapped into IPv6. The zone of a
+	// received address is the interface's name, which may be up to a minute out
+	// of date.
 	Addr netip.AddrPort
 
-	// Partial says that the datagram was longer than the handle receives, see
-	// [WithMaxDatagramSize], and that the system has discarded the rest.
+	// Partial reports that the datagram was longer than the handle receives
+	// (see [WithMaxDatagramSize]), and that the system has discarded the rest.
 	// libuv calls it UV_UDP_PARTIAL.
 	Partial bool
 
 	connected bool // received on a connected handle
 	elsewhere bool // sent to a broadcast or multicast address
 
-	// Meta is what else is known of a received datagram, or asked for one to send.
+	// Meta holds what else is known of a received datagram, or requested for
+	// one to send.
 	Meta Metadata
 
 	lease buffer.Lease
 	name  *socket.Name
 }
 
-// Metadata is what travels beside a datagram's payload. When receiving, fields
-// are filled in as [WithMetadata] asks; the zero value means unknown. When
-// sending, the zero value means the socket's default, and what the system
-// cannot do is errors.ErrUnsupported: on Windows everything, on macOS and BSD
-// HopLimit over IPv4, on NetBSD and OpenBSD TrafficClass over IPv4, on BSD
-// IfIndex over IPv4 without Local.
+// Metadata describes a datagram apart from its payload and address.
+//
+// Of a received datagram the fields that [WithMetadata] asks for are set; the
+// zero value means unknown. Of a datagram to send the zero value means the
+// socket's default. Fields that the system cannot set make the send fail with
+// errors.ErrUnsupported: all on Windows, HopLimit over IPv4 on macOS and the
+// BSDs, TrafficClass over IPv4 on NetBSD and OpenBSD, and IfIndex over IPv4
+// without Local on the BSDs.
 type Metadata struct {
-	// Local is the address that a received datagram was sent to, which may be
-	// a multicast or broadcast address, or the address to send from. To send
-	// from an address that is not the host's fails with the system's error.
+	// Local is the address that a received datagram was sent to, which may be a
+	// multicast or broadcast address, or the address to send from. Sending from
+	// an address that is not unicast or not the host's fails with the system's
+	// error.
 	Local netip.Addr
-	// IfIndex is the index of the interface that a datagram came in on or has
-	// to go out of.
+	// IfIndex is the index of the interface that a datagram arrived on or must
+	// leave by. Without Local, the datagram leaves from the address that the
+	// handle is bound to if that can be a source, and otherwise from one of the
+	// interface's.
 	IfIndex int
 	// HopLimit is the IPv4 time to live or the IPv6 hop limit, 1 to 255.
 	HopLimit int
@@ -80,7 +89,7 @@ const (
 	CE     ECN = 3 // congestion experienced
 )
 
-// canSend says whether the fields are something to ask for.
+// canSend reports whether the fields are within the ranges that a send accepts.
 func (m *Metadata) canSend() bool {
 	return m.HopLimit == int(uint8(m.HopLimit)) && 0 <= m.IfIndex && m.IfIndex <= math.MaxInt32
 }
@@ -88,15 +97,15 @@ func (m *Metadata) canSend() bool {
 // ECN returns the lower two bits of the traffic class.
 func (m Metadata) ECN() ECN { return ECN(m.TrafficClass & 3) }
 
-// To returns a Datagram to send to addr. The payload is not copied.
+// To returns a Datagram to send to addr. It does not copy the payload.
 func To(addr netip.AddrPort, payload []byte) Datagram {
 	return Datagram{Addr: addr, Payload: payload}
 }
 
 // ToNet returns a Datagram to send to an address of any family: a
-// [*net.UDPAddr] or [*net.IPAddr], a [*net.UnixAddr], a [RawAddr], or what
-// [Datagram.NetAddr] returned. A nil addr stands for the connected peer. The
-// payload is not copied.
+// [*net.UDPAddr], [*net.IPAddr], [*net.UnixAddr] or [RawAddr], or a result of
+// [Datagram.NetAddr]. A nil addr means the connected peer. ToNet does not copy
+// the payload.
 func ToNet(addr net.Addr, payload []byte) Datagram {
 	d := Datagram{Payload: payload}
 	switch a := addr.(type) {
@@ -119,14 +128,15 @@ func ToNet(addr net.Addr, payload []byte) Datagram {
 		if udp, err := netip.ParseAddrPort(addr.String()); err == nil && strings.HasPrefix(addr.Network(), "udp") {
 			d.Addr = unmap(udp)
 		} else {
-			d.name = &socket.Name{Addr: addr} // the system says that it has no such family
+			d.name = &socket.Name{Addr: addr} // fails when sent: no such family
 		}
 	}
 	return d
 }
 
-// setAddr sets the destination to an Internet address of package net, whose zero value stands for none. One
-// that no socket can have is kept as it is, for the system to refuse.
+// setAddr sets the destination to an Internet address of package net. The zero
+// value means no destination. An address that no socket can have is kept, and
+// fails when sent.
 func (d *Datagram) setAddr(addr net.Addr, ip net.IP, zone string, port int) {
 	host, ok := netip.AddrFromSlice(ip)
 	switch {
@@ -139,10 +149,10 @@ func (d *Datagram) setAddr(addr net.Addr, ip net.IP, zone string, port int) {
 	}
 }
 
-// NetAddr returns the sender or destination in the type that package net has
-// for it: [*net.UDPAddr], [*net.UnixAddr], or a [RawAddr] for a family that
-// package net does not know. It is nil if there is no address, as that of an
-// unnamed Unix socket. It allocates.
+// NetAddr returns the sender or destination as a net.Addr: a [*net.UDPAddr], a
+// [*net.UnixAddr], or a [RawAddr] for a family that package net does not know.
+// It returns nil if there is no address, as for an unnamed Unix socket. NetAddr
+// allocates.
 func (d Datagram) NetAddr() net.Addr {
 	switch {
 	case d.name != nil:
@@ -157,60 +167,115 @@ func (d Datagram) NetAddr() net.Addr {
 	}
 }
 
-// Release gives the payload's memory back: the caller must not use Payload any
-// more. It is optional; releasing a datagram again, or a copy of it, does
-// nothing, and so does releasing one that was not received. Release may be
-// called from any goroutine, also after the handle was closed.
-func (d Datagram) Release() { d.lease.Release() }
+// String describes the datagram in one line, without the payload: its address,
+// its local address if known, its length, and whether it is partial.
+func (d Datagram) String() string {
+	s := "no address"
+	if addr := d.NetAddr(); addr != nil {
+		s = addr.String()
+	}
+	if d.Meta.Local.IsValid() {
+		s += ", local " + d.Meta.Local.String()
+	}
+	s += ", " + strconv.Itoa(len(d.Payload)) + " byte"
+	if len(d.Payload) != 1 {
+		s += "s"
+	}
+	if d.Partial {
+		s += ", partial"
+	}
+	return s
+}
 
-// Clone returns a copy of d with memory of its own, valid for ever.
+// Release returns the payload's memory; the caller must not use Payload
+// afterwards. Calling Release is optional. Releasing a datagram again, a copy
+// of it, or a datagram that was not received does nothing. Release may be
+// called from any goroutine, even after the handle is closed.
+//
+// In programs built with -race, Release overwrites the payload with 0xDB bytes
+// and does not use its memory again, so that a program which uses a released
+// payload fails early.
+func (d Datagram) Release() { d.lease.Release(d.Payload) }
+
+// Clone returns a copy of d with its own memory, which stays valid when d is
+// released.
 func (d Datagram) Clone() Datagram {
 	d.Payload = bytes.Clone(d.Payload)
 	d.lease = buffer.Lease{}
 	return d
 }
 
-// Reply returns a Datagram to send back to the sender of d, from the address
-// that d was sent to if that is known (see [WithMetadata]; it is by default for
-// handles bound to a wildcard address). The reply to what a connected handle
-// received has no address, as the handle's peer is meant. The payload is not
-// copied.
+// detach moves the payload of a received datagram to memory that it shares with
+// no other, lent until Release.
+func (d *Datagram) detach() {
+	chunk := buffer.Get(len(d.Payload))
+	n := copy(chunk.Bytes, d.Payload)
+	d.Release()
+	chunk.Lend(1)
+	d.Payload, d.lease = chunk.Bytes[:n:n], chunk.Lease(0)
+}
+
+// moveTo moves the payload of a received datagram to p. What does not fit is lost.
+func (d *Datagram) moveTo(p []byte) {
+	n := copy(p, d.Payload)
+	d.Partial = d.Partial || n < len(d.Payload)
+	d.Release()
+	d.Payload, d.lease = p[:n:n], buffer.Lease{}
+}
+
+// Reply returns a Datagram to send back to the sender of d. It leaves from the
+// address that d was sent to, if that is known and can be a source. The address
+// is known by default for handles bound to a wildcard address: see
+// [WithMetadata]. A reply to a link-local sender leaves by the interface that d
+// arrived on. A reply to a datagram received on a connected handle has no
+// address, since it goes to the peer. Reply does not copy the payload.
 func (d Datagram) Reply(payload []byte) Datagram {
 	reply := Datagram{Payload: payload}
-	if d.connected { // which has settled the source too
+	if d.connected { // the source is settled too
 		return reply
 	}
 	reply.Addr, reply.name = d.Addr, d.name
-	// A group's address is nothing to send from. The interface is left to
-	// routing but where the address means nothing without it.
-	if local := d.Meta.Local; local.IsValid() && !d.elsewhere && !local.IsMulticast() {
+	// A group's address cannot be a source.
+	if local := d.Meta.Local; !d.elsewhere && !local.IsMulticast() {
 		reply.Meta.Local = local
-		if local.IsLinkLocalUnicast() {
-			reply.Meta.IfIndex = d.Meta.IfIndex
-		}
+	}
+	// Routing selects the interface, except where an address is meaningless
+	// without one (RFC 3927 section 1.1, RFC 4007) and the system lets a
+	// datagram name it.
+	linkLocal := d.Addr.Addr().IsLinkLocalUnicast() || reply.Meta.Local.IsLinkLocalUnicast()
+	if linkLocal && (systems.SendInterface.IPv4.Here() || d.Addr.Addr().Is6() || reply.Meta.Local.IsValid()) {
+		reply.Meta.IfIndex = d.Meta.IfIndex
 	}
 	return reply
 }
 
-// outgoing returns the datagram with a payload as sockets know it, but for its control.
-func (d *Datagram) outgoing(payload []byte) socket.Outgoing {
-	return socket.Outgoing{Payload: payload, Addr: d.Addr, Name: d.name}
+// repliesLike reports whether replies to two received datagrams differ in nothing
+// but payload.
+func (d *Datagram) repliesLike(other *Datagram) bool {
+	return d.Addr == other.Addr && d.Meta.Local == other.Meta.Local && d.Meta.IfIndex == other.Meta.IfIndex &&
+		d.name == other.name && d.elsewhere == other.elsewhere && d.connected == other.connected
 }
 
-// control returns what to ask the system for, nil for nothing. It points into
-// d, whose receive time it forgets: that is nothing to ask for, and would keep
+// control returns what to ask of the system, or nil for nothing. The result is m
+// itself, without the receive time: that cannot be asked for and would keep
 // neighbours from leaving together.
-func (d *Datagram) control() *socket.Control {
-	d.Meta.Time = time.Time{}
-	if d.Meta == (Metadata{}) {
+func (m *Metadata) control() *socket.Control {
+	if !m.asks() {
 		return nil
 	}
-	return (*socket.Control)(&d.Meta)
+	m.Time = time.Time{}
+	return (*socket.Control)(m)
+}
+
+// asks reports whether there is something to ask of the system.
+func (m *Metadata) asks() bool {
+	return m.HopLimit != 0 || m.TrafficClass != 0 || m.IfIndex != 0 || m.Local != (netip.Addr{})
 }
 
 // A RawAddr is a socket address of a family that package net has no type for,
-// among them netlink and packet: the bytes of the system's struct sockaddr,
-// which begin with the family. ToNet and NetAddr take and return it.
+// such as netlink or packet. It holds the bytes of the system's struct
+// sockaddr, which begin with the family. [ToNet] accepts it, and
+// [Datagram.NetAddr] returns it.
 type RawAddr struct{ Sockaddr []byte }
 
 // Network returns "sockaddr".
@@ -218,67 +283,6 @@ func (a RawAddr) Network() string { return socket.RawAddr(a).Network() }
 
 // String returns the bytes in hexadecimal.
 func (a RawAddr) String() string { return socket.RawAddr(a).String() }
-
-// Resolve looks up an address as [net.ResolveUDPAddr] does, for a network of
-// "udp", "udp4" or "udp6": host names, IP addresses with or without zone, port
-// numbers and service names. An empty host is the wildcard address. Among the
-// addresses of a name IPv4 comes first unless the network is "udp6". It blocks
-// until the name is resolved or ctx ends.
-func Resolve(ctx context.Context, network, address string) (netip.AddrPort, error) {
-	addr, err := resolve(ctx, socket.Kernel{}, network, address)
-	if err != nil {
-		return netip.AddrPort{}, lookupError(ctx, "resolve", network, err)
-	}
-	return addr, nil
-}
-
-// lookupError says what an address was looked up for, or why it was given up.
-func lookupError(ctx context.Context, op, network string, err error) error {
-	if ctx != nil && ctx.Err() != nil {
-		return ctx.Err()
-	}
-	return &net.OpError{Op: op, Net: network, Err: err}
-}
-
-// resolve is Resolve for a handle on a network that may have names of its own.
-func resolve(ctx context.Context, on socket.Network, network, address string) (netip.AddrPort, error) {
-	if ctx == nil {
-		return netip.AddrPort{}, syscall.EINVAL
-	}
-	family, ok := map[string]string{"udp": "ip", "udp4": "ip4", "udp6": "ip6"}[network]
-	if !ok {
-		return netip.AddrPort{}, net.UnknownNetworkError(network)
-	}
-	host, service, err := net.SplitHostPort(address)
-	if err != nil {
-		return netip.AddrPort{}, err
-	}
-	port, err := net.DefaultResolver.LookupPort(ctx, network, service)
-	if err != nil {
-		return netip.AddrPort{}, err
-	}
-	if host == "" {
-		wildcard := netip.IPv4Unspecified()
-		if network == "udp6" {
-			wildcard = netip.IPv6Unspecified()
-		}
-		return netip.AddrPortFrom(wildcard, uint16(port)), nil
-	}
-	ips, err := on.LookupNetIP(ctx, family, host)
-	if err != nil {
-		return netip.AddrPort{}, err
-	}
-	best := ips[0].Unmap()
-	for _, ip := range ips {
-		if ip.Unmap().Is4() && !best.Is4() {
-			best = ip.Unmap()
-		}
-	}
-	if ip, err := netip.ParseAddr(host); err == nil {
-		best = ip.Unmap() // with its zone, which LookupNetIP drops
-	}
-	return netip.AddrPortFrom(best, uint16(port)), nil
-}
 
 // unmap returns the address in its own family.
 func unmap(addr netip.AddrPort) netip.AddrPort {

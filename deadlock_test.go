@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"example.com/datagram"
+	"example.com/datagram/internal/testing/await"
+	"example.com/datagram/internal/testing/conntest"
 )
 
 // rivals keep the queue of c full until the returned function is called.
@@ -25,8 +27,8 @@ func rivals(c *datagram.Conn, d datagram.Datagram) (stop func()) {
 }
 
 func TestSendFromInsideDoneIntoAFullQueue(t *testing.T) {
-	c := loopback(t, datagram.WithSendQueue(1, 1))
-	to := datagram.To(addrOf(unboundSocket(t)), []byte("x"))
+	c := conntest.Loopback(t, datagram.WithSendQueue(1, 1))
+	to := datagram.To(conntest.AddrOf(conntest.Socket(t)), []byte("x"))
 	stop := rivals(c, to)
 	defer stop()
 	const chain = 200
@@ -54,18 +56,18 @@ func TestSendFromInsideDoneIntoAFullQueue(t *testing.T) {
 	if err := c.SendFunc(background, to, next(0)); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "completion functions that send", ended)
+	await.Signal(t, "completion functions that send", ended)
 }
 
 func TestSendFromInsideAHandlerIntoAFullQueue(t *testing.T) {
-	c := loopback(t, datagram.WithSendQueue(2, 1000))
-	s := plainSocket(t, c)
-	stop := rivals(c, datagram.To(addrOf(unboundSocket(t)), []byte("rival")))
+	c := conntest.Loopback(t, datagram.WithSendQueue(2, 1000))
+	s := conntest.SocketTo(t, c)
+	stop := rivals(c, datagram.To(conntest.AddrOf(conntest.Socket(t)), []byte("rival")))
 	defer stop()
 	const total = 100
 	handled := 0
-	writeNumbers(t, s, 0, total)
-	result := serving(background, c, func(d datagram.Datagram) {
+	conntest.WriteNumbers(t, s, 0, total)
+	result := conntest.Serve(background, c, func(d datagram.Datagram) {
 		for range 5 {
 			if err := c.Send(background, d.Reply(d.Payload)); err != nil {
 				t.Error(err)
@@ -76,17 +78,17 @@ func TestSendFromInsideAHandlerIntoAFullQueue(t *testing.T) {
 			c.StopRecv()
 		}
 	})
-	expectError(t, "Serve", await(t, "Serve", result), nil)
+	conntest.ExpectError(t, "Serve", await.Value(t, "Serve", result), nil)
 }
 
 // Sending what the handlers have queued must not become sending what others go on to queue.
 func TestServeGoesOnWhileOthersSendWithoutPause(t *testing.T) {
-	c := loopback(t)
-	s := plainSocket(t, c)
-	stop := rivals(c, datagram.To(addrOf(unboundSocket(t)), make([]byte, 100)))
+	c := conntest.Loopback(t)
+	s := conntest.SocketTo(t, c)
+	stop := rivals(c, datagram.To(conntest.AddrOf(conntest.Socket(t)), make([]byte, 100)))
 	defer stop()
 	handled := make(chan string)
-	result := serving(background, c, func(d datagram.Datagram) {
+	result := conntest.Serve(background, c, func(d datagram.Datagram) {
 		if err := c.Send(background, d.Reply(d.Payload)); err != nil {
 			t.Error(err)
 		}
@@ -94,22 +96,22 @@ func TestServeGoesOnWhileOthersSendWithoutPause(t *testing.T) {
 		d.Release()
 	})
 	for range 50 {
-		writeNumbers(t, s, 0, 4) // so that some are handled together
+		conntest.WriteNumbers(t, s, 0, 4) // so that some are handled together
 		for range 4 {
-			await(t, "the handler", handled)
+			await.Signal(t, "the handler", handled)
 		}
 	}
 	c.StopRecv()
-	expectError(t, "Serve", await(t, "Serve", result), nil)
+	conntest.ExpectError(t, "Serve", await.Value(t, "Serve", result), nil)
 }
 
 // Nor does a Flush, or a Send that finds no room, go on for ever.
 func TestCallsReturnWhileOthersSendWithoutPause(t *testing.T) {
 	for _, queue := range []int{1, 16, 1024} {
-		c := loopback(t, datagram.WithSendQueue(queue, 1<<20))
-		to := datagram.To(addrOf(unboundSocket(t)), make([]byte, 100))
+		c := conntest.Loopback(t, datagram.WithSendQueue(queue, 1<<20))
+		to := datagram.To(conntest.AddrOf(conntest.Socket(t)), make([]byte, 100))
 		stop := rivals(c, to)
-		finishes(t, "Send and Flush", func() {
+		await.Return(t, "Send and Flush", func() {
 			for range 100 {
 				if err := c.Send(background, to); err != nil {
 					t.Error(err)
@@ -125,54 +127,54 @@ func TestCallsReturnWhileOthersSendWithoutPause(t *testing.T) {
 
 // The handler is the only one that could make room.
 func TestHandlerFillsTheQueueItself(t *testing.T) {
-	c := loopback(t, datagram.WithSendQueue(3, 1000))
-	peer := unboundSocket(t)
-	serveBurst(t, c, func() {
+	c := conntest.Loopback(t, datagram.WithSendQueue(3, 1000))
+	peer := conntest.Socket(t)
+	conntest.Burst(t, c, func() {
 		for range 50 {
-			if err := c.Send(background, datagram.To(addrOf(peer), []byte("x"))); err != nil {
+			if err := c.Send(background, datagram.To(conntest.AddrOf(peer), []byte("x"))); err != nil {
 				t.Error(err)
 			}
 		}
 	})
 	for range 50 {
-		expectText(t, peer, "x")
+		conntest.ExpectRead(t, peer, "x")
 	}
 }
 
 func TestHandlerThatWaitsForDone(t *testing.T) {
-	c := loopback(t)
-	peer := unboundSocket(t)
-	serveBurst(t, c, func() {
+	c := conntest.Loopback(t)
+	peer := conntest.Socket(t)
+	conntest.Burst(t, c, func() {
 		for range 3 { // not only the first of a batch
 			completed := make(chan error, 1)
-			err := c.SendFunc(background, datagram.To(addrOf(peer), []byte("x")), func(err error) { completed <- err })
+			err := c.SendFunc(background, datagram.To(conntest.AddrOf(peer), []byte("x")), func(err error) { completed <- err })
 			if err != nil {
 				t.Error(err)
 			}
-			expectError(t, "done", await(t, "done inside a handler", completed), nil)
+			conntest.ExpectError(t, "done", await.Value(t, "done inside a handler", completed), nil)
 		}
 	})
 }
 
 func TestHandlerThatWaitsForItsPeer(t *testing.T) {
-	c := loopback(t)
-	peer := unboundSocket(t)
-	serveBurst(t, c, func() {
+	c := conntest.Loopback(t)
+	peer := conntest.Socket(t)
+	conntest.Burst(t, c, func() {
 		for range 3 {
-			if err := c.Send(background, datagram.To(addrOf(peer), []byte("x"))); err != nil {
+			if err := c.Send(background, datagram.To(conntest.AddrOf(peer), []byte("x"))); err != nil {
 				t.Error(err)
 			}
-			expectText(t, peer, "x")
+			conntest.ExpectRead(t, peer, "x")
 		}
 	})
 }
 
 func TestHandlerThatFlushes(t *testing.T) {
-	c := loopback(t)
-	peer := unboundSocket(t)
-	serveBurst(t, c, func() {
+	c := conntest.Loopback(t)
+	peer := conntest.Socket(t)
+	conntest.Burst(t, c, func() {
 		for range 3 {
-			if err := c.Send(background, datagram.To(addrOf(peer), []byte("x"))); err != nil {
+			if err := c.Send(background, datagram.To(conntest.AddrOf(peer), []byte("x"))); err != nil {
 				t.Error(err)
 			}
 			if err := c.Flush(background); err != nil {
@@ -181,49 +183,49 @@ func TestHandlerThatFlushes(t *testing.T) {
 			if n := c.SendQueueCount(); n != 0 {
 				t.Errorf("%d queued after Flush", n)
 			}
-			expectText(t, peer, "x")
+			conntest.ExpectRead(t, peer, "x")
 		}
 	})
 }
 
 // Somebody else's datagram does not wait for a handler that takes its time.
 func TestOthersSendWhileAHandlerRuns(t *testing.T) {
-	c := loopback(t)
-	peer := unboundSocket(t)
-	serveBurst(t, c, func() {
+	c := conntest.Loopback(t)
+	peer := conntest.Socket(t)
+	conntest.Burst(t, c, func() {
 		for range 3 {
-			await(t, "Send beside a handler", starts(func() {
-				if err := c.Send(background, datagram.To(addrOf(peer), []byte("x"))); err != nil {
+			await.Closed(t, "Send beside a handler", await.Go(func() {
+				if err := c.Send(background, datagram.To(conntest.AddrOf(peer), []byte("x"))); err != nil {
 					t.Error(err)
 				}
 			}))
-			expectText(t, peer, "x")
+			conntest.ExpectRead(t, peer, "x")
 		}
 	})
 }
 
 // A completion function may use everything else too.
 func TestMethodsFromInsideDone(t *testing.T) {
-	c := loopback(t)
-	to := datagram.To(addrOf(unboundSocket(t)), []byte("x"))
+	c := conntest.Loopback(t)
+	to := datagram.To(conntest.AddrOf(conntest.Socket(t)), []byte("x"))
 	c.Recv()
 	ended := make(chan struct{})
 	err := c.SendFunc(background, to, func(error) {
 		defer close(ended)
-		expectError(t, "Flush", c.Flush(background), nil)
-		expectError(t, "TryQueue", c.TryQueue(to), nil)
-		expectError(t, "Flush", c.Flush(background), nil)
+		conntest.ExpectError(t, "Flush", c.Flush(background), nil)
+		conntest.ExpectError(t, "TryQueue", c.TryQueue(to), nil)
+		conntest.ExpectError(t, "Flush", c.Flush(background), nil)
 		_, err := c.TrySend(to)
-		expectError(t, "TrySend", err, nil)
-		expectError(t, "StopRecv", c.StopRecv(), nil)
-		expectError(t, "SetTTL", c.SetTTL(3), nil)
+		conntest.ExpectError(t, "TrySend", err, nil)
+		conntest.ExpectError(t, "StopRecv", c.StopRecv(), nil)
+		conntest.ExpectError(t, "SetTTL", c.SetTTL(3), nil)
 		c.Recv()
 		c.Stats()
-		expectError(t, "Close", c.Close(), nil)
+		conntest.ExpectError(t, "Close", c.Close(), nil)
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	await(t, "the completion function", ended)
-	await(t, "Done", c.Done())
+	await.Signal(t, "the completion function", ended)
+	await.Closed(t, "Done", c.Done())
 }

@@ -1,13 +1,13 @@
-// Package datagram provides handles to datagram sockets, above all those of
-// UDP. Datagrams arrive on a channel and leave through a bounded queue. It is
-// the UDP handle of libuv, uv_udp_t, as a Go package.
+// Package datagram provides handles to datagram sockets, above all UDP sockets.
+// A handle delivers received datagrams on a channel and sends through a bounded
+// queue. The package is modelled on the UDP handle of libuv, uv_udp_t.
 //
-// [Listen] returns a [Conn] bound to a local address, [Dial] one connected to a
-// peer, [Open] one for a descriptor that the program was given. [New] returns
-// one without a socket, which [Conn.Bind] or the first use makes. A server is a
-// loop:
+// [Listen] returns a [Conn] bound to a local address, and [Dial] one connected
+// to a peer. [Open] takes over a descriptor that the program was given. [New]
+// returns a Conn without a socket; [Conn.Bind] or the first use creates it. A
+// server is a loop:
 //
-//	conn, err := datagram.Listen(ctx, "udp", ":7")
+//	conn, err := datagram.Listen(ctx, "udp", ":7777")
 //	if err != nil {
 //		return err
 //	}
@@ -18,108 +18,175 @@
 //		}
 //		d.Release()
 //	}
-//	return conn.Err()
+//	return conn.Err() // nil if StopRecv has ended the loop
 //
-// All methods may be called from many goroutines at once.
+// Multiple goroutines may call methods on a Conn simultaneously.
 //
 // # Receiving
 //
-// [Conn.Recv] returns the channel of received datagrams, and starts receiving
-// the first time. The channel is closed when receiving ends, and [Conn.Err]
-// tells why. [Conn.StopRecv] ends it without losing anything: the next Recv
-// goes on with a new channel. [Conn.Serve] calls a function for each datagram
-// instead, on the calling goroutine, which saves the way through the channel.
+// [Conn.Recv] returns the channel of received datagrams; the first call starts
+// receiving. The channel is closed when receiving ends, and [Conn.Err] returns
+// the reason. [Conn.StopRecv] stops receiving without losing datagrams; the
+// next Recv resumes on a new channel. [Conn.Serve] instead calls a function for
+// each datagram, on the calling goroutine, without a channel in between.
 //
 // Received payloads are lent. The payload of a [Datagram] is valid until
-// [Datagram.Release], which lets later datagrams use the memory. Release is
-// optional: a datagram that is never released stays valid, and in the end
-// becomes garbage. Several datagrams may share one piece of memory, all of which
-// is kept while one of them is; [Datagram.Clone] makes a copy to keep for long.
-// Copies of a Datagram value share its payload, and releasing one of them
-// releases all.
+// [Datagram.Release], which makes its memory available to later datagrams.
+// Release is optional: a datagram that is never released stays valid until it
+// becomes garbage. Several datagrams may share one piece of memory, and each of
+// them keeps all of it alive; to keep a datagram for long, use
+// [Datagram.Clone]. Copies of a Datagram value share its payload, and releasing
+// one of them releases all.
+//
+// # Groups and restarts
+//
+// [ListenGroup] returns several handles that share a port, so that a server can
+// use several processors, and [Group.Serve] receives on all of them. A server can
+// be replaced without losing a request: a successor receives on the same sockets
+// (see [OpenGroup]), and the predecessor calls [Conn.DrainRecv], which takes no
+// more from the system and delivers what was taken, and Shutdown.
 //
 // # Sending
 //
-// [Conn.Send] copies a datagram into the queue and returns; when the queue is
-// full it waits for room until its context ends. There are four ways to send:
+// [Conn.Send] copies a datagram into the queue and returns. If the queue is
+// full, it waits for room until its context ends. There are four ways to send:
 //
-//   - [Conn.Send] is for most programs. It keeps the order of datagrams to one
-//     destination, and the system is asked once for many of them.
-//   - [Conn.SendFunc] also calls a function with the system's answer to this
-//     datagram. [Conn.SendBuffers] gathers one datagram from several pieces.
-//   - [Conn.TryQueue] is Send without the waiting: [ErrQueueFull] when there is
-//     no room. It is for those who would rather drop a datagram than stop.
-//   - [Conn.TrySend] passes the queue by: it asks the system before it returns,
-//     which has the lowest latency and costs a system call for each datagram.
-//     It fails with [ErrWouldBlock] rather than wait or overtake the queue.
-//     [Conn.TrySendBatch] does that for several datagrams.
+//   - [Conn.Send] suits most programs. It keeps the order of datagrams to one
+//     destination, and one system call moves many of them. [Conn.SendBatch]
+//     queues several datagrams together.
+//   - [Conn.SendFunc] also calls a function with the outcome for this datagram.
+//     [Conn.SendBuffers] gathers one datagram from several pieces.
+//   - [Conn.TryQueue] is like Send but never waits: if there is no room, it
+//     returns [ErrQueueFull]. It suits programs that would rather drop a
+//     datagram than stop.
+//   - [Conn.TrySend] bypasses the queue and makes the system call before it
+//     returns. It has the lowest latency and costs a system call for each
+//     datagram. It returns [ErrWouldBlock] rather than wait or overtake queued
+//     datagrams. [Conn.TrySendBatch] does the same for several datagrams.
 //
-// That a datagram was sent means that the system took it. UDP promises nothing
-// about its arrival. What the system refuses is counted in [Stats].SendErrors
-// and told to the completion function, or to the function of [WithErrorHandler]
-// if there is none.
+// A datagram counts as sent once the system has accepted it. UDP promises
+// nothing about its arrival. If the system refuses a datagram, the error goes
+// to its completion function or, if it has none, to the function set by
+// [WithErrorHandler]. Without either, the error is only counted, in
+// [Stats].SendErrors.
 //
-// # Back pressure, and where datagrams are dropped
+// # Libraries
 //
-// Nothing between the program and the system grows without bound. The send
-// queue is bounded by [WithSendQueue]; Send waits, TryQueue refuses, and
-// neither drops what was accepted. The channel of Recv is bounded by
-// [WithRecvQueue], which also says what happens when the reader is too slow:
+// [Conn.PacketConn] returns a handle as a [net.PacketConn] and [net.Conn], for
+// libraries that take one. They gain batches, offloads and answers from the
+// address that was asked, unchanged. [Conn.UDPConn] adds the methods of
+// [net.UDPConn] with control messages, for libraries that mark, segment or
+// address datagrams themselves, such as quic-go. Reading through either takes
+// the place of Recv; writing goes through the send queue. Give such handles a
+// larger receive buffer: batches outrun the default of most systems.
+//
+// # Back pressure and drops
+//
+// Nothing between the program and the system grows without limit, except
+// pending completion functions: see [Conn.SendFunc]. The send queue is limited
+// by [WithSendQueue]. When it is full, Send waits and TryQueue fails; neither
+// drops a datagram that was accepted. Once the system has answered for a
+// datagram, its payload takes no more memory, even if a function of the program
+// has yet to be called. Errors wait for the error handler in a bounded list;
+// when that is full, further ones are only counted.
+//
+// The channel of Recv is limited by [WithRecvQueue], which also sets what
+// happens if the reader is too slow:
 //
 //   - [Block], the default, leaves datagrams in the socket's receive buffer.
-//     When that is full too the system drops the newest: [Stats].KernelDrops.
-//     Its size is asked for with [WithReadBuffer], and [Conn.ReadBuffer] tells
-//     what was granted.
-//   - [DropNewest] and [DropOldest] drop before that: [Stats].PolicyDrops.
+//     When that is full too, the system drops the newest: [Stats].KernelDrops.
+//     [WithReadBuffer] requests a size for it, and [Conn.ReadBuffer] returns
+//     the size that was granted.
+//   - [DropNewest] and [DropOldest] drop datagrams before that:
+//     [Stats].PolicyDrops.
 //
-// [WithMaxAge] drops what has waited for too long: [Stats].StaleDrops.
-// [Conn.Close] drops what no reader can get any more: [Stats].CloseDrops; what
-// it finds in the socket's receive buffer is lost uncounted. A datagram longer
-// than [WithMaxDatagramSize] is not dropped but cut, and marked
-// [Datagram].Partial. [Conn.Stats] counts them all, and every snapshot of it
-// adds up.
+// [WithMaxAge] drops datagrams that have waited too long: [Stats].StaleDrops.
+// [Conn.Close] drops datagrams that no reader can get any more:
+// [Stats].CloseDrops. Those that it finds in the socket's receive buffer are
+// lost uncounted. A datagram longer than [WithMaxDatagramSize] is not dropped
+// but truncated, and marked [Datagram].Partial. [Conn.Stats] returns all
+// counts, and every snapshot adds up.
 //
 // # Closing
 //
-// [Conn.Shutdown] sends what is queued and then closes; its context limits how
-// long that takes. [Conn.Close] closes at once: what is queued is completed
-// with [net.ErrClosed], and what waits in the channel stays readable. Close may
-// be called from anywhere and does not wait for the program's own functions.
-// [Conn.Done] is closed when none of them runs any more, nor any goroutine of
-// the handle. After Close methods fail with [net.ErrClosed].
+// A program that ends by itself first stops receiving. After [Conn.StopRecv] the
+// channel is closed, Err returns nil, and Serve returns nil; if the context of
+// Serve ends, it returns the context's error. After Close, Err and Serve return
+// [net.ErrClosed]. The examples GracefulStop and GracefulStopOfLoop end cleanly on
+// a signal.
+//
+// [Conn.Shutdown] sends what is queued and then closes the handle; its context
+// limits how long that takes. [Conn.Close] closes at once: queued datagrams
+// complete with [net.ErrClosed], and those in the channel stay readable. Close
+// may be called from anywhere and does not wait for the program's own
+// functions. [Conn.Done] returns a channel that is closed when none of these
+// functions and no goroutine of the handle is running any more. After Close,
+// methods return [net.ErrClosed].
 //
 // # Errors
 //
-// Errors are [*net.OpError]. Use [errors.Is] to compare what they wrap with the
+// Errors are [*net.OpError] values. Use [errors.Is] to compare them with the
 // system's errno, [net.ErrClosed] or [errors.ErrUnsupported]. [ErrQueueFull],
-// [ErrWouldBlock] and the errors of contexts come as they are.
+// [ErrWouldBlock] and the errors of contexts are returned unwrapped.
 //
 // # Batches and offloads
 //
 // Where the system can, a handle receives and sends several datagrams in one
-// system call, lets the system cut a run of datagrams to one destination from
-// one buffer (GSO), and takes what the system has coalesced of one sender's
-// (GRO). None of it shows: the program sees single datagrams, and those to one
-// destination keep their order. Nothing waits for a batch to fill.
-// [Conn.Capabilities] tells what is in use and why the rest is not,
-// [Stats].SendCalls and ReceiveCalls what it saves. [WithOffload] and
-// [Conn.SetSegmentation] turn it off, and so does the environment variable
-// DATAGRAM_OFFLOAD with the values none, batch, nogso and nogro, when a handle
-// is made; another value is an error.
+// system call. It lets the system split one buffer into a run of datagrams to
+// one destination (GSO), and receives runs of datagrams of one sender that the
+// system has coalesced (GRO). All of this is invisible: the program sees single
+// datagrams, and those to one destination keep their order. Nothing waits for a
+// batch to fill.
+//
+// [Conn.Capabilities] reports what is in use and why the rest is not.
+// [Stats].SendCalls and ReceiveCalls show how many system calls were needed.
+// [WithOffload] and [Conn.SetSegmentation] turn offloads off. So does the
+// environment variable DATAGRAM_OFFLOAD, read when a handle is created, with
+// the values none, batch, nogso and nogro; any other value is an error.
+//
+// # Defaults and units
+//
+// Options change these defaults. Sizes are in bytes, and those of datagrams and
+// queues count payload only.
+//
+//	option                   default              range
+//	WithRecvQueue            16 datagrams, Block  1 to 1,048,576
+//	WithSendQueue            1,024 datagrams      1 or more
+//	                         4 MiB                1 byte or more
+//	WithMaxDatagramSize      65,535 bytes         1 byte to 1 GiB
+//	WithMaxAge               no limit             more than 0
+//	WithErrorHandler         none                 1,024 errors wait for it
+//	WithOffload              OffloadAll
+//	WithMetadata             MetaLocal where Reply needs it
+//	WithNetworkErrors        off
+//	WithDontFragment         the system's
+//	WithTTL                  the system's         1 to 255
+//	WithTrafficClass         0                    0 to 255
+//	WithMulticastTTL         1                    1 to 255
+//	WithMulticastLoopback    on
+//	WithMulticastInterface   the system's choice
+//	WithBroadcast            off
+//	WithIPv6Only             off
+//	WithReuseAddr            off; on for group addresses
+//	WithReusePort            off; on for groups
+//	WithSteering             SteerFlow
+//	WithInterface            any
+//	WithReadBuffer           the system's         0 to 2,147,483,647 bytes
+//	WithWriteBuffer          the system's         0 to 2,147,483,647 bytes
 //
 // # Systems
 //
 // On Linux everything above holds. On macOS, FreeBSD, NetBSD, OpenBSD and
-// Windows each system call moves one datagram. macOS and BSD have most settings
-// of a dual-stack handle, one for "udp" and a wildcard, for IPv6 alone: there
-// use "udp4" or "udp6". What else differs is said where it does. What a system
-// cannot do is an error that matches [errors.ErrUnsupported], if the program
-// asked for it; defaults that it cannot honour show in Capabilities.
+// Windows each system call moves one datagram. On macOS and the BSDs, most
+// settings of a handle on "udp" and a wildcard affect only IPv6; use "udp4" or
+// "udp6". Other differences are documented with the methods and options they
+// concern. A request that the system cannot fulfil fails with an error that
+// matches [errors.ErrUnsupported]; defaults that it cannot honour show in
+// Capabilities.
 //
 // # From libuv
 //
-// Each function of libuv with what stands for it here, and the example that
-// shows it:
+// Each function of libuv, what replaces it, and the example that shows it:
 //
 //   - uv_udp_init, uv_udp_init_ex: [New]; [Listen] and [Conn.Bind] with "udp4"
 //     or "udp6". Example: New.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"example.com/datagram/internal/socket"
+	"example.com/datagram/internal/testing/await"
 )
 
 // hookedSocket is a socket whose Send is the test's, so as to let things happen
@@ -43,18 +44,6 @@ func hookedConn(t *testing.T, opts ...Option) (*Conn, *hookedSocket) {
 	return c, h
 }
 
-// soon returns what comes out of a channel, which it must.
-func soon[T any](t *testing.T, what string, ch <-chan T) T {
-	t.Helper()
-	select {
-	case v := <-ch:
-		return v
-	case <-time.After(10 * time.Second):
-		t.Fatal("waited in vain for ", what)
-		panic("unreachable")
-	}
-}
-
 var anywhere = To(netip.MustParseAddrPort("127.0.0.1:9"), []byte("x"))
 
 // A caller may be between the system call that Close ended and the completion of what it
@@ -76,7 +65,7 @@ func TestDoneWaitsForACallerThatSends(t *testing.T) {
 				return 0, net.ErrClosed
 			}
 			h.close = func() error { close(closed); return nil }
-			c.send.Hold(true)
+			c.send.BeginBatch(true)
 			err := c.SendFunc(context.Background(), anywhere, func(err error) {
 				if ended.Load() {
 					t.Error("a completion function after Done")
@@ -88,14 +77,14 @@ func TestDoneWaitsForACallerThatSends(t *testing.T) {
 			}
 			result := make(chan error, 1)
 			go func() { result <- call(c) }()
-			soon(t, "a send", sending)
+			await.Signal(t, "a send", sending)
 			go c.Close()
-			soon(t, "Done", c.Done())
+			await.Closed(t, "Done", c.Done())
 			ended.Store(true)
-			if err := soon(t, "the completion", completed); !errors.Is(err, net.ErrClosed) {
+			if err := await.Value(t, "the completion", completed); !errors.Is(err, net.ErrClosed) {
 				t.Error(err)
 			}
-			if err := soon(t, name, result); !errors.Is(err, net.ErrClosed) {
+			if err := await.Value(t, name, result); !errors.Is(err, net.ErrClosed) {
 				t.Error(err)
 			}
 		})
@@ -128,7 +117,33 @@ func TestStopRecvWhileServeSends(t *testing.T) {
 			}
 		})
 	}()
-	if err := soon(t, "Serve", result); err != nil {
+	if err := await.Value(t, "Serve", result); err != nil {
 		t.Error(err)
+	}
+}
+
+// What TrySend and TrySendBatch work on keeps nothing of what it was used for, however much that was and how it ended.
+func TestAttemptsForget(t *testing.T) {
+	for _, length := range []int{1, attemptDatagrams, attemptDatagrams + 8} {
+		c, h := hookedConn(t)
+		var used []socket.Outgoing
+		h.send = func(ds []socket.Outgoing, _ bool) (int, error) {
+			used = ds[:cap(ds)]
+			return len(ds), nil
+		}
+		d := anywhere
+		d.Meta.HopLimit = 7
+		ds := make([]Datagram, length)
+		for i := range ds {
+			ds[i] = d
+		}
+		if n, err := c.TrySendBatch(ds); n != length || err != nil {
+			t.Fatal(n, err)
+		}
+		for i := range used {
+			if d := &used[i]; d.Payload != nil || d.Addr.IsValid() || d.Control != nil {
+				t.Errorf("after %d datagrams, number %d is kept", length, i)
+			}
+		}
 	}
 }

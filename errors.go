@@ -3,6 +3,7 @@ package datagram
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"net/netip"
 	"syscall"
@@ -10,14 +11,14 @@ import (
 	"example.com/datagram/internal/socket"
 )
 
-// ErrQueueFull is what [Conn.TryQueue] returns when the send queue has no room,
-// be it only that the handle's worker had no time yet. It is returned as it is,
-// never wrapped.
+// ErrQueueFull is returned by [Conn.TryQueue] if the send queue has no room.
+// This may be momentary: the queue drains in the background. It is never
+// wrapped.
 var ErrQueueFull = errors.New("datagram: send queue full")
 
-// ErrWouldBlock is what [Conn.TrySend] returns when the system has no room for
-// the datagram now, or others are queued before it. It is returned as it is,
-// never wrapped, and matches [syscall.EAGAIN]. libuv calls it UV_EAGAIN.
+// ErrWouldBlock is returned by [Conn.TrySend] if the system has no room for the
+// datagram now, or if other datagrams are queued ahead of it. It is never
+// wrapped, and matches [syscall.EAGAIN]. libuv calls it UV_EAGAIN.
 var ErrWouldBlock error = wouldBlock{}
 
 type wouldBlock struct{}
@@ -27,16 +28,16 @@ func (wouldBlock) Is(target error) bool { return target == syscall.EAGAIN }
 func (wouldBlock) Timeout() bool        { return true }
 func (wouldBlock) Temporary() bool      { return true }
 
-// A NetworkError is an ICMP error about a datagram that the handle sent. It is a hint:
-// anybody on the path may send one. See [WithNetworkErrors].
+// A NetworkError is an ICMP error about a datagram that the handle sent. Treat
+// it as a hint: anybody on the path can forge one. See [WithNetworkErrors].
 type NetworkError struct {
-	Dst      netip.AddrPort // where the datagram was sent to
-	Offender netip.Addr     // the router or host that sent the error, if known
-	MTU      int            // what would fit, in bytes with headers, if Err is EMSGSIZE; else 0
-	Err      error          // a syscall.Errno: ECONNREFUSED, EHOSTUNREACH, EMSGSIZE and so on
+	Dst      netip.AddrPort // destination of the datagram
+	Offender netip.Addr     // router or host that sent the error, if known
+	MTU      int            // largest packet that fits, in bytes with headers, if Err is EMSGSIZE; else 0
+	Err      error          // a syscall.Errno, such as ECONNREFUSED, EHOSTUNREACH or EMSGSIZE
 }
 
-// Error names the destination, the error and its origin.
+// Error returns the destination, the error and its origin.
 func (e *NetworkError) Error() string {
 	s := "datagram to " + e.Dst.String() + ": " + e.Err.Error()
 	if e.Offender.IsValid() {
@@ -48,40 +49,20 @@ func (e *NetworkError) Error() string {
 // Unwrap returns the errno.
 func (e *NetworkError) Unwrap() error { return e.Err }
 
-// tellNetworkErrors counts network errors and tells the error handler.
-func (c *Conn) tellNetworkErrors(list socket.NetworkErrors) {
-	if len(list) == 0 {
-		return
+// LogValue returns a group of what is known. It implements [slog.LogValuer].
+func (e *NetworkError) LogValue() slog.Value {
+	attrs := []slog.Attr{slog.String("dst", e.Dst.String()), slog.String("err", e.Err.Error())}
+	if e.Offender.IsValid() {
+		attrs = append(attrs, slog.String("offender", e.Offender.String()))
 	}
-	c.recv.countErrors(len(list))
-	handle := c.config.errorHandler
-	if handle == nil {
-		return
+	if e.MTU != 0 {
+		attrs = append(attrs, slog.Int("mtu", e.MTU))
 	}
-	for _, e := range list {
-		handle(&NetworkError{Dst: e.Dst, Offender: e.Offender, MTU: e.MTU, Err: e.Errno})
-	}
+	return slog.GroupValue(attrs...)
 }
 
-// lookForNetworkErrors tells, on another goroutine, of the network errors that a send met.
-func (c *Conn) lookForNetworkErrors() {
-	if c.looking.Swap(true) || !c.enter() {
-		return
-	}
-	go func() {
-		defer c.leave()
-		for {
-			c.looking.Store(false) // what comes now is for this or another goroutine
-			list := c.socket().NetworkErrors()
-			if len(list) == 0 {
-				return
-			}
-			c.tellNetworkErrors(list)
-		}
-	}()
-}
-
-// argumentError is the error of a call with arguments that none may have. A closed handle says that it is closed.
+// argumentError returns the error of a call with invalid arguments: EINVAL, or
+// net.ErrClosed on a closed handle.
 func (c *Conn) argumentError() error {
 	if c.closed.Load() {
 		return net.ErrClosed
@@ -89,9 +70,32 @@ func (c *Conn) argumentError() error {
 	return syscall.EINVAL
 }
 
-// opError says what was tried, and with which addresses. Errors that programs
-// compare and retry on stay bare: wrapping would allocate.
-func (c *Conn) opError(op string, addr net.Addr, err error) error {
+// errNilContext is returned by calls with a nil context.
+var errNilContext = invalid("nil context")
+
+// checkContext returns an error for a nil context, and for any call on a closed
+// handle.
+func (c *Conn) checkContext(ctx context.Context) error {
+	switch {
+	case c.closed.Load():
+		return net.ErrClosed
+	case ctx == nil:
+		return errNilContext
+	}
+	return nil
+}
+
+// nilHandler returns the error of a call with a nil handler.
+func (c *Conn) nilHandler() error {
+	if c.closed.Load() {
+		return net.ErrClosed
+	}
+	return invalid("nil handler")
+}
+
+// opError adds the operation and its addresses to an error. Errors that
+// programs compare and retry on stay bare, since wrapping would allocate.
+func (b *binding) opError(op string, addr net.Addr, err error) error {
 	switch {
 	case err == nil:
 		return nil
@@ -102,12 +106,12 @@ func (c *Conn) opError(op string, addr net.Addr, err error) error {
 		return err
 	}
 	e := &net.OpError{Op: op, Net: "udp", Addr: addr, Err: err}
-	if s := c.socket(); s != nil {
+	if s := b.socket(); s != nil {
 		e.Net = s.info.Network
 		if errors.Is(err, net.ErrClosed) {
 			return e // the addresses went with the socket
 		}
-		if local := c.LocalAddr(); local.IsValid() {
+		if local := b.localAddr(); local.IsValid() {
 			e.Source = net.UDPAddrFromAddrPort(local)
 		}
 	}
@@ -125,7 +129,7 @@ func (c *Conn) addrError(op string, addr netip.AddrPort, err error) error {
 	return c.opError(op, net.UDPAddrFromAddrPort(addr), err)
 }
 
-// settingError is opError for a setting, which it names. The op is "get" or "set".
+// settingError is opError for a setting, which it names. op is "get" or "set".
 func (c *Conn) settingError(op, name string, err error) error {
 	if err == nil {
 		return nil

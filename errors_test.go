@@ -8,8 +8,13 @@ import (
 	"net/netip"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"example.com/datagram"
+	"example.com/datagram/datagramtest"
+	"example.com/datagram/internal/testing/await"
+	"example.com/datagram/internal/testing/conntest"
 )
 
 func TestSentinelErrors(t *testing.T) {
@@ -30,33 +35,33 @@ func TestSentinelErrors(t *testing.T) {
 }
 
 func TestRetryErrorsComeBare(t *testing.T) {
-	c := boundConn(t, "udp4", "127.0.0.1:0")
-	if err := c.Send(endedContext(t), datagram.To(c.LocalAddr(), nil)); err != context.Canceled {
+	c := conntest.Loopback(t)
+	if err := c.Send(conntest.EndedContext(t), datagram.To(c.LocalAddr(), nil)); err != context.Canceled {
 		t.Errorf("Send: %T, %v; want the bare error of the context", err, err)
 	}
-	if err := c.Serve(endedContext(t), func(datagram.Datagram) {}); err != context.Canceled {
+	if err := c.Serve(conntest.EndedContext(t), func(datagram.Datagram) {}); err != context.Canceled {
 		t.Errorf("Serve: %T, %v; want the bare error of the context", err, err)
 	}
-	if err := c.Flush(endedContext(t)); err != context.Canceled {
+	if err := c.Flush(conntest.EndedContext(t)); err != context.Canceled {
 		t.Errorf("Flush: %T, %v; want the bare error of the context", err, err)
 	}
 	// The context comes before anything else that is wrong.
-	connected := dialedConn(t, c)
-	if err := connected.SendFunc(endedContext(t), datagram.To(c.LocalAddr(), nil), nil); err != context.Canceled {
+	connected := conntest.Dial(t, c)
+	if err := connected.SendFunc(conntest.EndedContext(t), datagram.To(c.LocalAddr(), nil), nil); err != context.Canceled {
 		t.Errorf("SendFunc: %v", err)
 	}
-	if err := connected.SendBuffers(endedContext(t), datagram.To(c.LocalAddr(), []byte("x")), nil, nil); err != context.Canceled {
+	if err := connected.SendBuffers(conntest.EndedContext(t), datagram.To(c.LocalAddr(), []byte("x")), nil, nil); err != context.Canceled {
 		t.Errorf("SendBuffers: %v", err)
 	}
-	if err := connected.Shutdown(endedContext(t)); err != context.Canceled {
+	if err := connected.Shutdown(conntest.EndedContext(t)); err != context.Canceled {
 		t.Errorf("Shutdown: %v", err)
 	}
-	awaitClosed(t, connected.Done(), "the handle of the Shutdown that had no time")
+	await.Closed(t, "the handle of the Shutdown that had no time", connected.Done())
 }
 
 func TestRetryErrorsDoNotAllocate(t *testing.T) {
-	ctx := endedContext(t)
-	c := boundConn(t, "udp4", "127.0.0.1:0")
+	ctx := conntest.EndedContext(t)
+	c := conntest.Loopback(t)
 	d := datagram.To(c.LocalAddr(), []byte("x"))
 	allocs := testing.AllocsPerRun(100, func() {
 		if err := c.Send(ctx, d); err != context.Canceled {
@@ -71,86 +76,35 @@ func TestRetryErrorsDoNotAllocate(t *testing.T) {
 // What the kernel says of a datagram names where it went and where from.
 func TestSendErrorsNameTheAddresses(t *testing.T) {
 	failed := make(chan error, 1)
-	c := boundConn(t, "udp4", "127.0.0.1:0", datagram.WithErrorHandler(func(err error) { failed <- err }))
+	c := conntest.Loopback(t, datagram.WithErrorHandler(func(err error) { failed <- err }))
 	to := netip.MustParseAddrPort("127.0.0.1:9")
 	tooLong := make([]byte, 65508)
-	want := opShape{op: "write", network: "udp4", source: c.LocalAddr(), addr: to, is: syscall.EMSGSIZE}
+	want := conntest.OpError{Op: "write", Network: "udp4", Source: c.LocalAddr(), Addr: to, Is: syscall.EMSGSIZE}
 
 	n, err := c.TrySend(datagram.To(to, tooLong))
-	checkOpError(t, err, want)
+	conntest.CheckOpError(t, err, want)
 	if n != 0 {
 		t.Errorf("TrySend sent %d bytes of what it refused", n)
 	}
 	if err := c.Send(t.Context(), datagram.To(to, tooLong)); err != nil {
 		t.Fatal(err)
 	}
-	checkOpError(t, awaitValue(t, failed, "the error handler"), want)
+	conntest.CheckOpError(t, await.Value(t, "the error handler", failed), want)
 	err = c.SendFunc(t.Context(), datagram.To(to, tooLong), func(err error) { failed <- err })
 	if err != nil {
 		t.Fatal(err)
 	}
-	checkOpError(t, awaitValue(t, failed, "done"), want)
+	conntest.CheckOpError(t, await.Value(t, "done", failed), want)
 
 	_, err = c.TrySend(datagram.To(netip.MustParseAddrPort("127.0.0.1:0"), nil))
-	checkErrno(t, err, syscall.EINVAL)
+	conntest.CheckErrno(t, err, syscall.EINVAL)
 
-	connected := lazyConn(t)
+	connected := conntest.New(t)
 	if err := connected.Connect(to); err != nil {
 		t.Fatal(err)
 	}
 	_, err = connected.TrySend(datagram.Datagram{Payload: tooLong})
-	checkOpError(t, err, opShape{op: "write", network: "udp4", source: connected.LocalAddr(), addr: to, is: syscall.EMSGSIZE})
-}
-
-func TestGroupErrors(t *testing.T) {
-	needIPv6(t)
-	lo := loopbackInterface(t)
-	for _, test := range []struct{ network, group, other string }{
-		{"udp4", "239.255.7.7", "239.255.7.8"}, {"udp6", "ff02::7:7", "ff02::7:8"}, {"udp", "239.255.7.7", "ff02::7:7"},
-	} {
-		group, other := netip.MustParseAddr(test.group), netip.MustParseAddr(test.other)
-		c := boundConn(t, test.network, ":0")
-		shape := func(op string, of netip.Addr, errno error) opShape {
-			return opShape{op: op, network: test.network, source: c.LocalAddr(), addr: netip.AddrPortFrom(of, 0), is: errno}
-		}
-		checkOpError(t, c.LeaveGroup(group, lo), shape("leave", group, syscall.EADDRNOTAVAIL))
-		if err := c.JoinGroup(group, lo); err != nil {
-			t.Fatal(err)
-		}
-		checkOpError(t, c.JoinGroup(group, lo), shape("join", group, syscall.EADDRINUSE))
-		checkOpError(t, c.LeaveGroup(other, lo), shape("leave", other, syscall.EADDRNOTAVAIL))
-		if err := c.LeaveGroup(group, lo); err != nil {
-			t.Fatal(err)
-		}
-		checkOpError(t, c.LeaveGroup(group, lo), shape("leave", group, syscall.EADDRNOTAVAIL))
-	}
-}
-
-// No system is asked about what cannot be: the handle stays without a socket.
-func TestGroupsThatAreNone(t *testing.T) {
-	group4, group6 := netip.MustParseAddr("239.255.7.7"), netip.MustParseAddr("ff02::7:7")
-	bound := boundConn(t, "udp4", "127.0.0.1:0")
-	for _, c := range []*datagram.Conn{lazyConn(t), bound} {
-		before := stateOf(c)
-		check := func(what string, err error) {
-			t.Helper()
-			if !errors.Is(err, syscall.EINVAL) {
-				t.Errorf("%s: %v, want EINVAL", what, err)
-			}
-			checkErrno(t, err, syscall.EINVAL)
-			checkUnchanged(t, c, before)
-		}
-		for _, none := range []netip.Addr{{}, loopback4, loopback6, netip.IPv4Unspecified(), netip.MustParseAddr("255.255.255.255")} {
-			check("join "+none.String(), c.JoinGroup(none, nil))
-			check("leave "+none.String(), c.LeaveGroup(none, nil))
-			check("join source "+none.String(), c.JoinSourceGroup(none, loopback4, nil))
-			check("leave source "+none.String(), c.LeaveSourceGroup(none, loopback4, nil))
-		}
-		for _, pair := range [][2]netip.Addr{{group4, {}}, {group4, loopback6}, {group6, loopback4}, {group6, {}}} {
-			check("join source of another family", c.JoinSourceGroup(pair[0], pair[1], nil))
-			check("leave source of another family", c.LeaveSourceGroup(pair[0], pair[1], nil))
-		}
-	}
+	conntest.CheckOpError(t, err, conntest.OpError{Op: "write", Network: "udp4", Source: connected.LocalAddr(), Addr: to, Is: syscall.EMSGSIZE})
 }
 
 // Errors say what was tried: to dial, to get, to set.
@@ -161,10 +115,10 @@ func TestOperations(t *testing.T) {
 		}
 		return fmt.Sprint(err)
 	}
-	c := lazyConn(t)
+	c := conntest.New(t)
 	for want, err := range map[string]error{
-		"dial":   second(datagram.Dial(t.Context(), "udp4", "[::1]:9")),
-		"get":    second(c.TTL()),
+		"dial":   conntest.Err(datagram.Dial(t.Context(), "udp4", "[::1]:9")),
+		"get":    conntest.Err(c.TTL()),
 		"set":    c.SetTTL(0),
 		"listen": c.Bind(t.Context(), "udp4", "192.0.2.1:0"),
 	} {
@@ -174,7 +128,174 @@ func TestOperations(t *testing.T) {
 	}
 	network, address := "udp4", "127.0.0.1:9"
 	refused := datagram.WithMulticastInterface(&net.Interface{Index: 1 << 30})
-	if got := op(second(datagram.Dial(t.Context(), network, address, refused))); got != "dial" {
+	if got := op(conntest.Err(datagram.Dial(t.Context(), network, address, refused))); got != "dial" {
 		t.Errorf("a setting that is refused while dialing: the operation is %q", got)
 	}
+}
+
+// A connected handle is told when its peer is not there. That is no reason to
+// stop receiving: the peer may come back.
+func TestTransientErrorsDoNotEndReceiving(t *testing.T) {
+	receive := map[string]func(*testing.T, *datagram.Conn) <-chan string{
+		"Recv": func(t *testing.T, c *datagram.Conn) <-chan string {
+			received := make(chan string, 10)
+			reading := await.Go(func() {
+				for d := range c.Recv() {
+					received <- string(d.Payload)
+				}
+			})
+			t.Cleanup(func() {
+				c.Close()
+				await.Signal(t, "the reader", reading)
+			})
+			return received
+		},
+		"Serve": func(t *testing.T, c *datagram.Conn) <-chan string {
+			received := make(chan string, 10)
+			result := conntest.Serve(background, c, conntest.Noting(received))
+			t.Cleanup(func() {
+				c.Close()
+				await.Signal(t, "Serve", result)
+			})
+			return received
+		},
+	}
+	for name, start := range receive {
+		t.Run(name, func(t *testing.T) {
+			failures := make(chan error, 10)
+			c := conntest.Loopback(t, datagram.WithErrorHandler(func(err error) { failures <- err }))
+			peer := conntest.Socket(t)
+			addr := conntest.AddrOf(peer)
+			if err := c.Connect(addr); err != nil {
+				t.Fatal(err)
+			}
+			received := start(t, c)
+			if _, err := peer.WriteToUDPAddrPort([]byte("before"), c.LocalAddr()); err != nil {
+				t.Fatal(err)
+			}
+			if got := await.Value(t, "a datagram", received); got != "before" {
+				t.Fatalf("received %q", got)
+			}
+			peer.Close()
+			for range 3 {
+				// The answer to one may fail the next instead of reaching the receiver.
+				if _, err := c.TrySend(conntest.ToPeer("anybody there?")); err == nil {
+					err := await.Value(t, "the error handler", failures)
+					conntest.ExpectError(t, "the error", err, syscall.ECONNREFUSED)
+					if op := (*net.OpError)(nil); !errors.As(err, &op) || op.Op != "read" {
+						t.Errorf("%#v does not say what failed", err)
+					}
+				}
+			}
+			if s := c.Stats(); s.ReceiveErrors == 0 {
+				t.Errorf("%+v counts no error", s)
+			}
+			conntest.ExpectError(t, "Err", c.Err(), nil)
+
+			back, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(addr))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer back.Close()
+			if _, err := back.WriteToUDPAddrPort([]byte("after"), c.LocalAddr()); err != nil {
+				t.Fatal(err)
+			}
+			if got := await.Value(t, "a datagram after the errors", received); got != "after" {
+				t.Errorf("received %q", got)
+			}
+		})
+	}
+}
+
+// The error handler may do everything, also what stops the receiver that called it.
+func TestMethodsFromInsideTheErrorHandler(t *testing.T) {
+	for name, call := range map[string]func(*datagram.Conn){
+		"StopRecv": func(c *datagram.Conn) { c.StopRecv() },
+		"Close":    func(c *datagram.Conn) { c.Close() },
+		"Recv":     func(c *datagram.Conn) { c.StopRecv(); c.Recv(); c.Stats(); c.StopRecv() },
+		"Send":     func(c *datagram.Conn) { c.Send(background, conntest.ToPeer("x")); c.StopRecv() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			conns, called := make(chan *datagram.Conn, 1), make(chan struct{})
+			c := conntest.Loopback(t, datagram.WithErrorHandler(func(err error) {
+				select {
+				case c := <-conns:
+					call(c)
+					close(called)
+				default: // an error of what the first call has sent
+				}
+			}))
+			conns <- c
+			peer := conntest.Socket(t)
+			if err := c.Connect(conntest.AddrOf(peer)); err != nil {
+				t.Fatal(err)
+			}
+			ch := c.Recv()
+			peer.Close()
+			if _, err := c.TrySend(conntest.ToPeer("anybody there?")); err != nil {
+				t.Fatal(err)
+			}
+			await.Signal(t, "the error handler", called)
+			await.Closed(t, "the channel", ch)
+		})
+	}
+}
+
+// Only the handler that is set when an error is reported is called.
+func TestSetErrorHandler(t *testing.T) {
+	var c *datagram.Conn
+	refused := func() {
+		if err := c.Send(background, conntest.ToPeer("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first, second := make(chan error, 10), make(chan error, 10)
+	peer := conntest.Socket(t)
+	c = conntest.Loopback(t, datagram.WithErrorHandler(func(err error) { first <- err }))
+	if err := c.Connect(conntest.AddrOf(peer)); err != nil {
+		t.Fatal(err)
+	}
+	peer.Close()
+	c.Recv()
+	refused()
+	conntest.CheckErrno(t, await.Value(t, "the first handler", first), syscall.ECONNREFUSED)
+	c.SetErrorHandler(func(err error) { second <- err })
+	refused()
+	conntest.CheckErrno(t, await.Value(t, "the second handler", second), syscall.ECONNREFUSED)
+	c.SetErrorHandler(nil)
+	before := c.Stats().ReceiveErrors
+	refused()
+	await.Until(t, "an error counted", func() bool { return c.Stats().ReceiveErrors > before })
+	c.Close()
+	await.Closed(t, "Done", c.Done())
+	if len(first)+len(second) > 0 {
+		t.Errorf("%d and %d more errors reported", len(first), len(second))
+	}
+}
+
+// Errors between which something is received are no reason to wait, however many.
+func TestErrorsAmongDatagramsCauseNoPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := datagramtest.NewNetwork(1, datagramtest.Link{})
+		defer network.Close()
+		faults := datagramtest.NewFaults(1)
+		c, err := network.Listen(background, "udp4", "127.0.0.1:0", faults.Option())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		ch := c.Recv()
+		synctest.Wait()
+		start := time.Now()
+		const count = 100
+		for range count {
+			faults.Inject(datagramtest.Fault{Op: datagramtest.OpReceive, Err: syscall.ENOBUFS})
+			conntest.TrySend(t, c, datagram.To(c.LocalAddr(), nil))
+			<-ch
+			synctest.Wait()
+		}
+		if took, n := time.Since(start), c.Stats().ReceiveErrors; took != 0 || n != count {
+			t.Errorf("%d errors in %v, want %d in no time", n, took, count)
+		}
+	})
 }

@@ -12,7 +12,8 @@ import (
 	"example.com/datagram"
 )
 
-// A member of a group receives what is sent to it on the loopback interface.
+// A member of a group receives datagrams that are sent to the group on the
+// loopback interface.
 func ExampleConn_JoinGroup() {
 	ctx := context.Background()
 	loopback, err := datagram.InterfaceByAddr(netip.MustParseAddr("127.0.0.1"))
@@ -115,7 +116,7 @@ func ExampleConn_SetMulticastTTL() {
 	// true
 }
 
-// Broadcast has to be allowed first.
+// A handle must be allowed to broadcast first.
 func ExampleConn_SetBroadcast() {
 	ctx := context.Background()
 	server, err := datagram.Listen(ctx, "udp4", ":0")
@@ -145,8 +146,8 @@ func ExampleConn_SetBroadcast() {
 	// hello
 }
 
-// What routers and hosts report about datagrams goes to the error handler. It never
-// fails another datagram.
+// The error handler receives ICMP errors about datagrams that the handle sent.
+// They never fail another datagram.
 func ExampleNetworkError() {
 	ctx := context.Background()
 	nobody, err := datagram.Listen(ctx, "udp4", "127.0.0.1:0")
@@ -167,7 +168,7 @@ func ExampleNetworkError() {
 		log.Fatal(err)
 	}
 	defer conn.Close()
-	conn.Recv() // reports come while the handle receives or sends
+	conn.Recv() // the handle reads ICMP errors while it receives or sends
 	if err := conn.Send(ctx, datagram.To(closed, []byte("anybody there?"))); err != nil {
 		log.Fatal(err)
 	}

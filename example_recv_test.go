@@ -13,7 +13,7 @@ import (
 	"example.com/datagram"
 )
 
-// pair returns a handle and a client that is connected to it.
+// pair returns a handle and a client connected to it.
 func pair(ctx context.Context, opts ...datagram.Option) (server, client *datagram.Conn) {
 	server, err := datagram.Listen(ctx, "udp", "127.0.0.1:0", opts...)
 	if err != nil {
@@ -26,7 +26,7 @@ func pair(ctx context.Context, opts ...datagram.Option) (server, client *datagra
 	return server, client
 }
 
-// sendAll sends texts as datagrams.
+// sendAll sends each text as a datagram.
 func sendAll(ctx context.Context, client *datagram.Conn, texts ...string) {
 	for _, text := range texts {
 		if err := client.Send(ctx, datagram.Datagram{Payload: []byte(text)}); err != nil {
@@ -85,7 +85,7 @@ func ExampleConn_Serve() {
 	// HELLO
 }
 
-// Receiving is stopped and resumed without losing a datagram.
+// StopRecv stops receiving without losing a datagram, and Recv resumes it.
 func ExampleConn_StopRecv() {
 	ctx := context.Background()
 	server, client := pair(ctx)
@@ -110,22 +110,30 @@ func ExampleConn_StopRecv() {
 	// 3
 }
 
-// Err tells why the channel was closed.
+// Err tells why the channel was closed. It is nil if the program stopped
+// receiving.
 func ExampleConn_Err() {
 	conn, err := datagram.Listen(context.Background(), "udp", "127.0.0.1:0")
 	if err != nil {
 		log.Fatal(err)
 	}
-	received := conn.Recv()
-	conn.Close()
-	for d := range received {
-		d.Release()
+	for _, end := range []func() error{conn.StopRecv, conn.Close} {
+		received := conn.Recv()
+		if err := end(); err != nil {
+			log.Fatal(err)
+		}
+		for d := range received {
+			d.Release()
+		}
+		fmt.Println(conn.Err() == nil, errors.Is(conn.Err(), net.ErrClosed))
 	}
-	fmt.Println(errors.Is(conn.Err(), net.ErrClosed))
-	// Output: true
+	// Output:
+	// true false
+	// false true
 }
 
-// A reader that falls behind gets what is newest, and Stats counts the rest.
+// A slow reader gets the newest datagrams, and Stats counts those that were
+// dropped.
 func ExampleWithRecvQueue() {
 	ctx := context.Background()
 	server, client := pair(ctx, datagram.WithRecvQueue(2, datagram.DropOldest))
@@ -135,7 +143,7 @@ func ExampleWithRecvQueue() {
 	received := server.Recv()
 	sendAll(ctx, client, "1", "2", "3", "4", "5")
 	for server.Stats().Received < 5 {
-		runtime.Gosched() // the reader does something else meanwhile
+		runtime.Gosched() // the reader is busy elsewhere
 	}
 	for range 2 {
 		fmt.Printf("%s\n", (<-received).Payload)
@@ -147,7 +155,7 @@ func ExampleWithRecvQueue() {
 	// dropped 3
 }
 
-// Requests that nobody waits for any more are not answered.
+// WithMaxAge drops requests that nobody waits for any more.
 func ExampleWithMaxAge() {
 	ctx := context.Background()
 	server, client := pair(ctx, datagram.WithMaxAge(time.Nanosecond))
@@ -163,7 +171,7 @@ func ExampleWithMaxAge() {
 	// Output: 0
 }
 
-// Longer datagrams arrive cut.
+// Longer datagrams are truncated.
 func ExampleWithMaxDatagramSize() {
 	ctx := context.Background()
 	server, client := pair(ctx, datagram.WithMaxDatagramSize(5))
@@ -180,7 +188,7 @@ func ExampleWithMaxDatagramSize() {
 	// "a lon" partial true
 }
 
-// Metadata tells where a datagram was sent to and how.
+// Metadata tells where a datagram was sent to, and how.
 func ExampleWithMetadata() {
 	ctx := context.Background()
 	server, err := datagram.Listen(ctx, "udp4", "127.0.0.1:0", datagram.WithMetadata(
@@ -202,7 +210,7 @@ func ExampleWithMetadata() {
 	// Output: 127.0.0.1 7 46 true true
 }
 
-// A payload is lent until its release. A clone is the program's own.
+// A payload is valid until its release. A clone belongs to the program.
 func ExampleDatagram_Clone() {
 	ctx := context.Background()
 	server, client := pair(ctx)
@@ -247,7 +255,7 @@ func ExampleConn_Stats() {
 	// dropped by the system 0
 }
 
-// Capabilities tell what a handle uses of what the system offers.
+// Capabilities tell which of the system's features a handle uses.
 func ExampleWithOffload() {
 	conn, err := datagram.Listen(context.Background(), "udp", "127.0.0.1:0", datagram.WithOffload(datagram.OffloadNone))
 	if err != nil {

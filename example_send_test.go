@@ -12,7 +12,7 @@ import (
 	"example.com/datagram"
 )
 
-// A completion function hears what the system said about its datagram.
+// A completion function gets the outcome for its datagram.
 func ExampleConn_SendFunc() {
 	ctx := context.Background()
 	server, client := pair(ctx)
@@ -33,7 +33,7 @@ func ExampleConn_SendFunc() {
 	// too long: true
 }
 
-// One datagram is gathered from a header and a body.
+// SendBuffers gathers one datagram from a header and a body.
 func ExampleConn_SendBuffers() {
 	ctx := context.Background()
 	server, client := pair(ctx)
@@ -49,7 +49,7 @@ func ExampleConn_SendBuffers() {
 	// Output: header and body
 }
 
-// Without a completion function, the error handler hears what failed.
+// Without a completion function, errors go to the error handler.
 func ExampleWithErrorHandler() {
 	ctx := context.Background()
 	failures := make(chan error)
@@ -67,7 +67,7 @@ func ExampleWithErrorHandler() {
 	// refused: true
 }
 
-// TryQueue serves senders that must not wait and may lose a datagram.
+// TryQueue suits senders that must not wait and can afford to lose a datagram.
 func ExampleConn_TryQueue() {
 	ctx := context.Background()
 	collector, client := pair(ctx)
@@ -89,7 +89,8 @@ func ExampleConn_TryQueue() {
 	// Output: 1000
 }
 
-// TrySend asks the system at once, and falls back to the queue.
+// TrySend makes the system call at once. Where that would block, fall back to
+// the queue.
 func ExampleConn_TrySend() {
 	ctx := context.Background()
 	server, client := pair(ctx)
@@ -108,7 +109,8 @@ func ExampleConn_TrySend() {
 	// urgent
 }
 
-// TrySendBatch tells how many datagrams went, and why the next did not.
+// TrySendBatch returns how many datagrams were sent, and why the next one was
+// not.
 func ExampleConn_TrySendBatch() {
 	ctx := context.Background()
 	server, client := pair(ctx)
@@ -131,7 +133,7 @@ func ExampleConn_TrySendBatch() {
 	// second
 }
 
-// Flush waits until the system has answered for all that was queued.
+// Flush waits until the system has answered for all queued datagrams.
 func ExampleConn_Flush() {
 	ctx := context.Background()
 	server, client := pair(ctx)
@@ -146,7 +148,7 @@ func ExampleConn_Flush() {
 	// Output: 0 0 3
 }
 
-// Shutdown sends what is queued before it closes.
+// Shutdown sends what is queued before it closes the handle.
 func ExampleConn_Shutdown() {
 	ctx := context.Background()
 	server, client := pair(ctx)
@@ -166,7 +168,7 @@ func ExampleConn_Shutdown() {
 	// words
 }
 
-// After Done nothing of the program is called by the handle any more.
+// After Done, the handle calls no more functions of the program.
 func ExampleConn_Done() {
 	ctx := context.Background()
 	server, client := pair(ctx)

@@ -13,7 +13,7 @@ import (
 	"example.com/datagram"
 )
 
-// A server that answers every datagram, and a client of it.
+// A server answers every datagram of a client.
 func Example() {
 	ctx := context.Background()
 	server, err := datagram.Listen(ctx, "udp", "127.0.0.1:0")
@@ -45,7 +45,7 @@ func Example() {
 	// Output: hello
 }
 
-// Each peer has a goroutine of its own, as a connection would have.
+// Each peer gets a goroutine of its own, as a connection would.
 func Example_goroutinePerPeer() {
 	ctx := context.Background()
 	server, err := datagram.Listen(ctx, "udp", "127.0.0.1:0")
@@ -53,7 +53,8 @@ func Example_goroutinePerPeer() {
 		log.Fatal(err)
 	}
 
-	// converse counts the datagrams of one peer until its channel is closed.
+	// converse answers and counts the datagrams of one peer until its channel
+	// is closed.
 	converse := func(inbox <-chan datagram.Datagram) {
 		n := 0
 		for d := range inbox {
@@ -138,7 +139,7 @@ func ExampleDial() {
 	// Output: true 127.0.0.1
 }
 
-// A handle is made first, and gets its socket later.
+// New returns a handle without a socket.
 func ExampleNew() {
 	conn, err := datagram.New(datagram.WithReadBuffer(64 << 10))
 	if err != nil {
@@ -147,7 +148,7 @@ func ExampleNew() {
 	defer conn.Close()
 	fmt.Println("local address:", conn.LocalAddr().IsValid())
 
-	// The first use makes the socket; Bind would choose the address.
+	// The first use creates the socket. Call Bind to choose the address.
 	_, err = conn.TrySend(datagram.To(netip.MustParseAddrPort("127.0.0.1:9"), []byte("x")))
 	fmt.Println("local address:", conn.LocalAddr().IsValid(), err)
 	// Output:
@@ -164,7 +165,7 @@ func ExampleConn_Bind() {
 	defer conn.Close()
 
 	fmt.Println(conn.Bind(ctx, "udp4", "127.0.0.1:0"))
-	// A handle is bound once.
+	// A handle can be bound only once.
 	err = conn.Bind(ctx, "udp4", "127.0.0.1:0")
 	fmt.Println(errors.Is(err, syscall.EINVAL))
 	// Output:
@@ -188,7 +189,7 @@ func ExampleConn_Connect() {
 	if err := conn.Connect(peer.LocalAddr()); err != nil {
 		log.Fatal(err)
 	}
-	// A connected handle sends without an address, and refuses one.
+	// A connected handle sends without an address, and rejects one.
 	fmt.Println(conn.Send(ctx, datagram.Datagram{Payload: []byte("to the peer")}))
 	err = conn.Send(ctx, datagram.To(peer.LocalAddr(), []byte("to the peer")))
 	fmt.Println(errors.Is(err, syscall.EISCONN))
@@ -215,7 +216,7 @@ func ExampleResolve() {
 	// [::1]:53 <nil>
 }
 
-// Data connects a handle with what the program knows about it.
+// Data attaches the program's own data to a handle.
 func ExampleConn_Data() {
 	type session struct{ user string }
 	conn, err := datagram.New(datagram.WithData(&session{user: "ann"}))
@@ -249,7 +250,8 @@ func ExampleConn_SetTTL() {
 	// 16 <nil>
 }
 
-// The system may grant more or less than was asked for, so ask what it did.
+// The system may grant more or less than was requested, so check what it
+// granted.
 func ExampleConn_SetReadBuffer() {
 	conn, err := datagram.Listen(context.Background(), "udp", "127.0.0.1:0")
 	if err != nil {
@@ -269,13 +271,13 @@ func ExampleConn_SetReadBuffer() {
 	// Output: true
 }
 
-// The function sees each socket before it is bound, as that of
-// [net.ListenConfig] does.
+// The function gets each socket before it is bound, like that of
+// [net.ListenConfig].
 func ExampleWithControl() {
 	control := func(network, address string, c syscall.RawConn) error {
 		fmt.Println(network, address)
 		return c.Control(func(fd uintptr) {
-			// Set what the package has no option for.
+			// Set socket options that the package does not offer.
 		})
 	}
 	conn, err := datagram.Listen(context.Background(), "udp4", "127.0.0.1:0", datagram.WithControl(control))
@@ -286,7 +288,7 @@ func ExampleWithControl() {
 	// Output: udp4 127.0.0.1:0
 }
 
-// Raw access serves what the package does not offer.
+// SyscallConn gives access to what the package does not offer.
 func ExampleConn_SyscallConn() {
 	conn, err := datagram.Listen(context.Background(), "udp", "127.0.0.1:0")
 	if err != nil {

@@ -21,8 +21,7 @@ func socketpair() (ours, theirs *os.File) {
 	return os.NewFile(uintptr(fds[0]), "ours"), os.NewFile(uintptr(fds[1]), "theirs")
 }
 
-// A handle is made of a descriptor from elsewhere, here one end of a
-// socketpair.
+// Open makes a handle from a descriptor, here from one end of a socketpair.
 func ExampleOpen() {
 	ctx := context.Background()
 	ours, theirs := socketpair()

@@ -6,28 +6,40 @@ import (
 	"example.com/datagram/internal/socket"
 )
 
-// intake makes lent datagrams of what the socket received together. It has
-// one owner at a time.
+// intake turns messages that the socket received together into lent datagrams. It has one owner at
+// a time.
 type intake struct {
 	batch    socket.Batch
-	message  int // the one that next looks at
-	offset   int // in its payload
-	part     int // of its chunk
-	failures int // errors since something was received
+	message  int // index of the message that next reads
+	offset   int // in that message's payload
+	part     int // of that message's chunk
+	failures int // errors since the last successful receive
+	lent     bool
+	trimmed  bool
 }
 
-// A message of up to this share of the chunk it was received into is copied to
-// a smaller one, so that whoever keeps it does not pin 64 KiB.
+// A message of up to this share of its chunk is small. Small messages are copied together into one
+// chunk of the smallest sufficient size. Without this, each of them would pin 64 KiB while it is
+// kept; with it, a kept one pins its neighbours, up to 64 KiB in all.
 const copyShare = 8
 
-// partsPerCopy bounds how many datagrams share a chunk of copies, all
-// of which one that is kept pins.
+// partsPerCopy bounds how many datagrams share a chunk of copies, since one that is kept pins them
+// all.
 const partsPerCopy = 64
 
-// begin lends the memory of everything that was received.
+// begin makes next start with what was received.
 func (in *intake) begin() {
-	in.message, in.failures = 0, 0
-	messages := in.batch.Messages
+	in.message, in.failures, in.lent, in.trimmed = 0, 0, false, false
+}
+
+// lend lends the memory of all messages, so that datagrams outlast the intake. Otherwise they are
+// valid until free.
+func (in *intake) lend() {
+	if in.lent {
+		return
+	}
+	in.lent = true
+	messages := in.batch.Messages[in.message:]
 	for i := 0; i < len(messages); {
 		if m := &messages[i]; !isSmall(m) {
 			m.Lent, m.Chunk, m.FirstPart = m.Chunk, nil, 0
@@ -43,8 +55,8 @@ func isSmall(m *socket.Incoming) bool {
 	return len(m.Payload) <= len(m.Chunk.Bytes)/copyShare
 }
 
-// copySmall copies the small messages at the beginning of messages, as many as
-// fit, to one chunk. It returns how many.
+// copySmall copies as many of the leading small messages as fit into one chunk, and returns how
+// many it copied.
 func copySmall(messages []socket.Incoming) int {
 	n, size, parts := 0, 0, 0
 	for n < len(messages) && isSmall(&messages[n]) {
@@ -70,9 +82,9 @@ func copySmall(messages []socket.Incoming) int {
 	return n
 }
 
-// next makes d the next datagram, cut to limit bytes.
+// next sets d to the next datagram, truncated to limit bytes.
 func (in *intake) next(d *Datagram, limit int) bool {
-	if in.message >= len(in.batch.Messages) { // fewer when the socket has freed the batch
+	if in.isEmpty() { // for example because the socket has freed the batch
 		return false
 	}
 	m := &in.batch.Messages[in.message]
@@ -88,8 +100,10 @@ func (in *intake) next(d *Datagram, limit int) bool {
 		Partial:   cut < size || m.Truncated && end == len(m.Payload),
 		elsewhere: m.Elsewhere,
 		Meta:      Metadata(m.Control),
-		lease:     m.Lent.Lease(m.FirstPart + in.part),
 		name:      m.Name,
+	}
+	if in.lent {
+		d.lease = m.Lent.Lease(m.FirstPart + in.part)
 	}
 	if end == len(m.Payload) {
 		in.message++
@@ -101,7 +115,7 @@ func (in *intake) next(d *Datagram, limit int) bool {
 	return true
 }
 
-// size returns how many datagrams were received, and of how many bytes when they are cut to limit.
+// size returns the number of received datagrams, and of their bytes when truncated to limit.
 func (in *intake) size(limit int) (datagrams, bytes int) {
 	for i := range in.batch.Messages {
 		m := &in.batch.Messages[i]
@@ -113,18 +127,19 @@ func (in *intake) size(limit int) (datagrams, bytes int) {
 	return datagrams, bytes
 }
 
-// remaining is how many datagrams next will return.
-func (in *intake) remaining() int {
-	n := -in.part
-	for i := in.message; i < len(in.batch.Messages); i++ {
-		m := &in.batch.Messages[i]
-		n += batch.Segments(len(m.Payload), m.SegmentSize)
+// isEmpty reports whether next has nothing to return.
+func (in *intake) isEmpty() bool { return in.message >= len(in.batch.Messages) }
+
+// trim frees memory that is kept only for the next receive.
+func (in *intake) trim() {
+	if !in.trimmed {
+		in.trimmed = true
+		in.batch.Trim()
 	}
-	return n
 }
 
-// free gives back the memory for receiving. What was lent stays so.
+// free frees the memory for receiving. Lent memory stays lent.
 func (in *intake) free() {
 	in.batch.Free()
-	in.message = 0
+	in.message, in.lent = 0, false
 }

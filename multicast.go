@@ -2,6 +2,7 @@ package datagram
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"strconv"
@@ -10,35 +11,44 @@ import (
 	"example.com/datagram/internal/socket"
 )
 
-// JoinGroup makes the handle receive what is sent to a multicast group and
-// arrives at an interface; nil means that of the group's zone, or else leaves
-// the choice to the system. A handle without a socket is bound first, to the
-// wildcard address of the group's family. Only groups that this handle has
-// joined are received. Linux does not tell the interfaces of an IPv6 group
-// apart: a handle that has joined it on one also hears what comes in on another
-// where somebody else has joined it; [Metadata].IfIndex tells.
+// JoinGroup joins a multicast group on an interface, so that the handle
+// receives datagrams that are sent to the group and arrive there. A nil ifi
+// means the interface named by the group's zone; without a zone the system
+// chooses one. A handle without a socket is first bound to the wildcard address
+// of the group's family. libuv calls it uv_udp_set_membership.
 //
-// The membership ends with LeaveGroup and with Close. It survives the interface
-// being down, but not its removal: an interface that comes in its place, even
-// under the same name, has to be joined again, after LeaveGroup with the old
-// one.
+// The handle receives only from groups that it has joined itself. Linux does
+// not distinguish the interfaces of an IPv6 group: a handle that has joined it
+// on one interface also receives what arrives on another where somebody else
+// has joined it. [Metadata].IfIndex tells them apart.
 //
-// A group that is not a multicast address is EINVAL, joining again EADDRINUSE,
-// an interface that does not exist ENODEV. Linux limits the groups of a socket
-// (net.ipv4.igmp_max_memberships, 20) with ENOBUFS. libuv calls it
-// uv_udp_set_membership.
+// The membership ends with LeaveGroup or Close. It survives the interface going
+// down, but not its removal. To receive from an interface that replaces it,
+// even one of the same name, leave the group on the old one and join it on the
+// new one.
+//
+// JoinGroup returns EINVAL if group is not a multicast address, EADDRINUSE if
+// the handle is a member already, and ENODEV if the interface does not exist.
+// The memberships of the handles of a [Group] are those of the group: its first
+// handle joins, and one of them receives.
+//
+// Linux limits the number of IPv4 groups of a socket
+// (net.ipv4.igmp_max_memberships, by default 20) and returns ENOBUFS beyond
+// that.
 func (c *Conn) JoinGroup(group netip.Addr, ifi *net.Interface) error {
 	return c.membership("join", socket.Membership{Group: group, Interface: ifi}, true)
 }
 
-// LeaveGroup ends a membership. One that is not there is EADDRNOTAVAIL.
+// LeaveGroup ends a membership. It returns EADDRNOTAVAIL if the handle is not a
+// member.
 func (c *Conn) LeaveGroup(group netip.Addr, ifi *net.Interface) error {
 	return c.membership("leave", socket.Membership{Group: group, Interface: ifi, Leave: true}, true)
 }
 
-// JoinSourceGroup is JoinGroup for what one source sends to the group (RFC
-// 4607). The source must be of the group's family, else it is EINVAL; other
-// errors are the system's own. libuv calls it uv_udp_set_source_membership.
+// JoinSourceGroup is like JoinGroup, but receives only what one source sends to
+// the group (RFC 4607). It returns EINVAL if source is not of the group's
+// family; other errors are the system's. libuv calls it
+// uv_udp_set_source_membership.
 func (c *Conn) JoinSourceGroup(group, source netip.Addr, ifi *net.Interface) error {
 	return c.membership("join", socket.Membership{Group: group, Source: source, Interface: ifi}, false)
 }
@@ -55,62 +65,68 @@ func (c *Conn) membership(op string, m socket.Membership, anySource bool) error 
 		!anySource && m.Source.BitLen() != m.Group.BitLen() {
 		return c.opError(op, addr, c.argumentError())
 	}
-	s, made, err := c.ensureWith(context.Background(), m.Group.Is4(), func(s socket.Socket) error { return s.Membership(m) })
-	if err == nil && !made {
-		err = s.Membership(m)
-	}
+	_, err := c.member.use(context.Background(), m.Group.Is4(), func(s socket.Socket) error { return s.Membership(m) })
 	return c.opError(op, addr, err)
 }
 
-// SetMulticastLoopback says whether datagrams that the handle sends to groups
-// are also delivered on this host, as they are by default. (Windows asks that
-// of the receiver.) libuv calls it uv_udp_set_multicast_loop.
+// SetMulticastLoopback sets whether datagrams that the handle sends to groups
+// are also delivered on this host, which is the default. On Windows the
+// receiver's setting decides instead. libuv calls it uv_udp_set_multicast_loop.
 func (c *Conn) SetMulticastLoopback(on bool) error {
 	return c.set(socket.MulticastLoopback, boolInt(on))
 }
 
-// MulticastLoopback returns whether datagrams sent to groups are delivered on
-// this host. Before there is a socket it returns what was set, or EBADF.
+// MulticastLoopback reports whether datagrams that the handle sends to groups
+// are delivered on this host. Before there is a socket it returns the value
+// that was set, or EBADF if none was.
 func (c *Conn) MulticastLoopback() (bool, error) {
 	on, err := c.get(socket.MulticastLoopback)
 	return on != 0, err
 }
 
-// SetMulticastTTL sets the time to live of IPv4 and the hop limit of IPv6 for
-// datagrams to groups, 1 to 255, by default 1: they do not leave the network. Other
-// values are EINVAL. libuv calls it uv_udp_set_multicast_ttl.
+// SetMulticastTTL sets the IPv4 time to live and the IPv6 hop limit of
+// datagrams to groups, 1 to 255. Other values return EINVAL. The default is 1:
+// such datagrams do not leave the local network. libuv calls it
+// uv_udp_set_multicast_ttl.
 func (c *Conn) SetMulticastTTL(ttl int) error { return c.set(socket.MulticastTTL, ttl) }
 
-// MulticastTTL returns the time to live of datagrams to groups. Before there
-// is a socket it returns what was set, or EBADF.
+// MulticastTTL returns the time to live of datagrams to groups. Before there is
+// a socket it returns the value that was set, or EBADF if none was.
 func (c *Conn) MulticastTTL() (int, error) { return c.get(socket.MulticastTTL) }
 
-// SetMulticastInterface sets the interface that datagrams to groups leave by.
-// nil leaves the choice to the system. libuv calls it
-// uv_udp_set_multicast_interface.
+// SetMulticastInterface sets the interface that datagrams to groups leave by;
+// nil lets the system choose. After the interface is removed, such sends fail
+// with ENODEV or ENETUNREACH until an interface is set again, even if a new one
+// has the same name. libuv calls it uv_udp_set_multicast_interface.
 func (c *Conn) SetMulticastInterface(ifi *net.Interface) error {
 	return c.set(socket.MulticastInterface, interfaceIndex(ifi))
 }
 
-// MulticastInterface returns what was set, nil if the choice is the system's.
+// MulticastInterface returns the interface that is set for datagrams to groups,
+// whoever set it, or nil if the system chooses. It describes the interface as
+// seen in the socket's network namespace, which may differ from the program's.
+// On Linux it cannot tell what others have set for IPv4 alone, unless they set
+// it by an address.
 func (c *Conn) MulticastInterface() (*net.Interface, error) {
-	c.mu.Lock()
-	index, closed := c.config.settings.value[socket.MulticastInterface], c.closed.Load()
-	c.mu.Unlock()
-	if closed {
-		return nil, c.settingError("get", "multicast interface", net.ErrClosed)
+	describe := net.InterfaceByIndex // in the namespace that a socket would be created in
+	if s := c.socket(); s != nil {
+		describe = s.Interface
 	}
-	if index == 0 {
+	index, err := c.get(socket.MulticastInterface)
+	if errors.Is(err, syscall.EBADF) { // no socket, and no interface set
 		return nil, nil
 	}
-	ifi, err := net.InterfaceByIndex(index)
-	return ifi, c.settingError("get", "multicast interface", err)
+	if err != nil || index == 0 {
+		return nil, err
+	}
+	ifi, err := describe(index)
+	return ifi, c.settingError("get", socket.MulticastInterface.String(), err)
 }
 
 // InterfaceByAddr returns the interface that has an address, for programs that
-// name interfaces as libuv does. The zone of an IPv6 address suffices if it has
-// one; the wildcard address is nil, the system's choice. An address that no
-// interface has is ENODEV.
+// name interfaces as libuv does. If an IPv6 address has a zone, the zone alone
+// decides. For the wildcard address it returns nil, the system's choice. It
+// returns ENODEV if no interface has the address.
 func InterfaceByAddr(addr netip.Addr) (*net.Interface, error) {
 	fail := func(err error) (*net.Interface, error) {
 		return nil, &net.OpError{Op: "route", Net: "ip+net", Addr: &net.IPAddr{IP: addr.AsSlice(), Zone: addr.Zone()}, Err: err}

@@ -1,6 +1,9 @@
 package datagram
 
 import (
+	"cmp"
+	"fmt"
+	"math"
 	"net"
 	"os"
 	"syscall"
@@ -9,18 +12,18 @@ import (
 	"example.com/datagram/internal/socket"
 )
 
-// An Option says how a [Conn] is to be made. Of options given twice the later
-// one wins. An option whose value is out of range fails the constructor with
-// EINVAL; one that the system refuses fails the call that makes the socket.
-// Either error names the option.
+// An Option configures a new [Conn]. If an option is given several times, the
+// last one counts. An option whose value is out of range makes the constructor
+// fail with EINVAL. An option that the system refuses makes the call that
+// creates the socket fail. Both errors name the option.
 type Option func(*config) error
 
-// config is what options set, and what a Conn remembers until it has a socket.
+// config holds what options set.
 type config struct {
-	settings settings // what the socket has or will have
+	settings settings // of the socket, initially
 
 	network       socket.Network
-	wrappers      []func(socket.Network) socket.Network // to put around network, the first innermost
+	wrappers      []func(socket.Network) socket.Network // wrapped around network, the first innermost
 	interfaceName string
 	control       func(network, address string, c syscall.RawConn) error
 
@@ -33,22 +36,27 @@ type config struct {
 
 	offload      Offload
 	offloadAsked bool
-	environment  string // what offloadVariable was when the handle was made
+	environment  string // value of offloadVariable when the handle was created
 
 	networkErrors bool
 	errorHandler  func(error)
 	data          any
+
+	// These are for groups.
+	exclusive     bool // the port must be free, though others may share it later
+	steering      Steering
+	steeringAsked bool
 }
 
-// Defaults that options change.
+// Defaults that options override.
 const (
-	defaultRecvQueue   = 16 // datagrams; a longer channel moves no more of them, and takes memory while idle
+	defaultRecvQueue   = 16 // datagrams; a longer channel is no faster, and takes memory while idle
 	defaultSendCount   = 1024
 	defaultSendBytes   = 4 << 20
 	defaultMaxDatagram = 65535
 )
 
-// maxRecvQueue keeps a channel, whose memory is claimed at once, within what
+// maxRecvQueue bounds the channel, whose memory is allocated at once, to what
 // every system can address.
 const maxRecvQueue = 1 << 20
 
@@ -69,7 +77,7 @@ func newConfig(opts []Option) (config, error) {
 	}
 	for _, opt := range opts {
 		if opt == nil {
-			return c, &socket.SettingError{Name: "nil option", Err: syscall.EINVAL}
+			return c, invalid("nil option")
 		}
 		if err := opt(&c); err != nil {
 			return c, err
@@ -81,129 +89,171 @@ func newConfig(opts []Option) (config, error) {
 	return c, nil
 }
 
+// invalid returns the error of an invalid argument.
 func invalid(name string) error {
 	return &socket.SettingError{Name: name, Err: syscall.EINVAL}
 }
 
-// WithIPv6Only makes a wildcard handle of IPv6 refuse IPv4, where it serves
-// both by default. With an IPv4 address it is EINVAL. libuv calls it
+// WithIPv6Only makes an IPv6 wildcard handle refuse IPv4. By default it serves
+// both. With an IPv4 address the option is EINVAL. libuv calls it
 // UV_UDP_IPV6ONLY.
 func WithIPv6Only() Option { return setting(socket.IPv6Only, 1) }
 
 // WithReuseAddr lets the handle bind a port that others have bound with the
-// same option. On Linux the last of them receives all unicast datagrams: the
-// port is stolen. It serves multicast, where each member receives. libuv calls
-// it UV_UDP_REUSEADDR.
+// same option. Use it for multicast, where every member receives each datagram.
+// Of unicast datagrams, on Linux the last handle bound receives all: it takes
+// over the port. libuv calls it UV_UDP_REUSEADDR.
 func WithReuseAddr() Option { return setting(socket.ReuseAddr, 1) }
 
 // WithReusePort lets the handle share a port with others of the same user that
 // have the same option; the system distributes flows among them. It is
-// errors.ErrUnsupported where the system does not balance the load: on
-// everything but Linux and FreeBSD. libuv calls it UV_UDP_REUSEPORT.
+// errors.ErrUnsupported on systems that do not balance the load: all but Linux
+// and FreeBSD. [ListenGroup] uses it. If the system chooses the port, it is one
+// that nobody shares yet. libuv calls it UV_UDP_REUSEPORT.
 func WithReusePort() Option { return setting(socket.ReusePort, 1) }
 
-// WithBroadcast allows sending to broadcast addresses. See [Conn.SetBroadcast].
+// Steering determines which handle of a [Group] gets a datagram. See
+// [WithSteering].
+type Steering uint8
+
+const (
+	// SteerFlow goes by the addresses and ports of sender and receiver: a handle
+	// gets all datagrams of a flow.
+	SteerFlow Steering = iota
+	// SteerCPU goes by the processor that has received the datagram: handle cpu
+	// mod n of n gets it. Where each receive queue of the network device has a
+	// processor, and each handle a goroutine near it, datagrams stay in that
+	// processor's caches. A flow stays with a handle only as long as the device
+	// keeps it in one queue.
+	SteerCPU
+)
+
+// WithSteering sets how the system distributes datagrams among the handles of a
+// [Group], by default by flow. [ListenGroup] and [OpenGroup] take it; with
+// anything else it is EINVAL. SteerCPU is errors.ErrUnsupported on systems other
+// than Linux.
+func WithSteering(s Steering) Option {
+	return func(c *config) error {
+		if err := checkRange("steering", int(s), int(SteerFlow), int(SteerCPU)); err != nil {
+			return err
+		}
+		c.steering, c.steeringAsked = s, true
+		return nil
+	}
+}
+
+// WithBroadcast allows sends to broadcast addresses. See [Conn.SetBroadcast].
 func WithBroadcast() Option { return setting(socket.Broadcast, 1) }
 
-// WithTTL sets the time to live of IPv4 and the hop limit of IPv6, 1 to 255.
-// See [Conn.SetTTL].
+// WithTTL sets the IPv4 time to live and the IPv6 hop limit, 1 to 255. See
+// [Conn.SetTTL].
 func WithTTL(ttl int) Option { return setting(socket.TTL, ttl) }
 
-// WithTrafficClass sets the type of service of IPv4 and the traffic class of
-// IPv6 for datagrams that do not bring their own in [Metadata].
+// WithTrafficClass sets the IPv4 type of service and the IPv6 traffic class of
+// datagrams that do not specify one in [Metadata].
 func WithTrafficClass(tc uint8) Option { return setting(socket.TrafficClass, int(tc)) }
 
-// WithMulticastLoopback says whether datagrams to groups come back to this
-// host. See [Conn.SetMulticastLoopback].
+// WithMulticastLoopback sets whether datagrams to groups are also delivered on
+// this host. See [Conn.SetMulticastLoopback].
 func WithMulticastLoopback(on bool) Option { return setting(socket.MulticastLoopback, boolInt(on)) }
 
-// WithMulticastTTL sets how far datagrams to groups go, 1 to 255. See
+// WithMulticastTTL sets the time to live of datagrams to groups, 1 to 255. See
 // [Conn.SetMulticastTTL].
 func WithMulticastTTL(ttl int) Option { return setting(socket.MulticastTTL, ttl) }
 
-// WithMulticastInterface sets the interface that datagrams to groups leave by; nil leaves the
-// choice to the system. See [Conn.SetMulticastInterface].
+// WithMulticastInterface sets the interface that datagrams to groups leave by;
+// nil lets the system choose. See [Conn.SetMulticastInterface].
 func WithMulticastInterface(ifi *net.Interface) Option {
 	return setting(socket.MulticastInterface, interfaceIndex(ifi))
 }
 
-// WithReadBuffer asks for a receive buffer in the system. See
+// WithReadBuffer requests a size in bytes for the system's receive buffer. See
 // [Conn.SetReadBuffer].
 func WithReadBuffer(bytes int) Option { return setting(socket.ReadBuffer, bytes) }
 
-// WithWriteBuffer asks for a send buffer in the system. See
+// WithWriteBuffer requests a size in bytes for the system's send buffer. See
 // [Conn.SetWriteBuffer].
 func WithWriteBuffer(bytes int) Option { return setting(socket.WriteBuffer, bytes) }
 
 // WithInterface binds the handle to a network interface: it receives and sends
 // through no other. It is errors.ErrUnsupported on systems other than Linux and
 // macOS.
+//
+// The name selects an interface when the socket is created. The handle then
+// stays with that interface even if it is renamed or goes down. After the
+// interface is removed, the handle receives nothing, and sends fail with ENODEV
+// or ENETUNREACH. An interface that replaces it, even one of the same name,
+// needs a new handle.
 func WithInterface(name string) Option {
 	return func(c *config) error {
 		if name == "" {
-			return invalid("interface")
+			return invalid("interface without a name")
 		}
 		c.interfaceName = name
 		return nil
 	}
 }
 
-// Overflow says what happens to received datagrams when the reader is slower
-// than they come in. See [WithRecvQueue].
+// Overflow determines what happens to received datagrams if the reader is
+// slower than they arrive. See [WithRecvQueue].
 type Overflow uint8
 
 const (
-	// Block leaves them in the system's receive buffer. When that is full the
-	// system drops the newest, counted in [Stats].KernelDrops.
+	// Block leaves them in the system's receive buffer. When that is full, the
+	// system drops the newest: see [Stats].KernelDrops.
 	Block Overflow = iota
-	// DropNewest drops those that find the channel full, counted in
+	// DropNewest drops datagrams that arrive when the channel is full: see
 	// [Stats].PolicyDrops.
 	DropNewest
-	// DropOldest drops what has waited longest in the channel, counted in
+	// DropOldest drops the datagram that has waited longest in the channel: see
 	// [Stats].PolicyDrops.
 	DropOldest
 )
 
-// WithRecvQueue sets the capacity of the channel of [Conn.Recv] in datagrams,
-// 1 to 1,048,576, by default 16, and what happens when it is full, by default
-// [Block].
+// WithRecvQueue sets the capacity of the channel of [Conn.Recv], 1 to 1,048,576
+// datagrams, and what happens when it is full. The defaults are 16 and [Block].
 func WithRecvQueue(n int, full Overflow) Option {
 	return func(c *config) error {
-		if n < 1 || n > maxRecvQueue || full > DropOldest {
-			return invalid("receive queue")
+		if err := cmp.Or(checkRange("receive queue", n, 1, maxRecvQueue),
+			checkRange("overflow policy of the receive queue", int(full), int(Block), int(DropOldest))); err != nil {
+			return err
 		}
 		c.recvQueue, c.overflow = n, full
 		return nil
 	}
 }
 
-// WithSendQueue bounds the send queue by the number of datagrams and by their
-// payload bytes, both at least 1 and inclusive, by default 1,024 and 4 MiB. One
-// datagram larger than the bound in bytes is let in when the queue is empty.
+// WithSendQueue limits the send queue to a number of datagrams and a number of
+// payload bytes, each at least 1. The defaults are 1,024 and 4 MiB. A datagram
+// larger than the limit in bytes is accepted when the queue is empty. A
+// datagram counts until the system has answered for it; it no longer counts
+// while its completion function is pending (see [Conn.SendFunc]).
 func WithSendQueue(count, bytes int) Option {
 	return func(c *config) error {
-		if count < 1 || bytes < 1 {
-			return invalid("send queue")
+		if err := cmp.Or(checkRange("datagrams of the send queue", count, 1, math.MaxInt),
+			checkRange("bytes of the send queue", bytes, 1, math.MaxInt)); err != nil {
+			return err
 		}
 		c.sendCount, c.sendBytes = count, bytes
 		return nil
 	}
 }
 
-// WithMaxDatagramSize limits what is received of a datagram, at least 1, by
-// default 65,535 bytes. Longer ones arrive cut and are marked
-// [Datagram].Partial. Values above the default serve Unix sockets.
+// WithMaxDatagramSize limits how many bytes of a datagram are received, at
+// least 1 and by default 65,535. Longer datagrams are truncated and marked
+// [Datagram].Partial. Larger values, up to 1 GiB, are for Unix sockets.
 func WithMaxDatagramSize(bytes int) Option {
 	return func(c *config) error {
-		if bytes < 1 || bytes > 1<<30 {
-			return invalid("maximum datagram size")
+		if err := checkRange("maximum datagram size", bytes, 1, 1<<30); err != nil {
+			return err
 		}
 		c.maxDatagram = bytes
 		return nil
 	}
 }
 
-// A MetadataKind is something that [Metadata] can hold of a received datagram.
+// A MetadataKind is a kind of [Metadata] that can be requested for received
+// datagrams.
 type MetadataKind uint8
 
 // The kinds of metadata.
@@ -214,17 +264,22 @@ const (
 	MetaTime                             // Time
 )
 
-// WithMetadata asks for metadata of received datagrams. Given several times it
-// adds. MetaLocal is on by default for handles bound to a wildcard address, so
-// that [Datagram.Reply] answers from the address that was asked. What a system
-// does not have is errors.ErrUnsupported: on Windows all kinds, on NetBSD and
-// OpenBSD MetaTrafficClass of IPv4, on macOS and BSD all but MetaTime for both
-// families at once.
+// WithMetadata requests metadata for received datagrams. Several WithMetadata
+// options add up.
+//
+// [MetaLocal] is on by default for handles bound to a wildcard address, so that
+// [Datagram.Reply] answers from the address that was asked. It is also on by
+// default for handles bound to an IPv4 address that is link-local,
+// 255.255.255.255 or a group's, so that Reply uses the right interface.
+//
+// Kinds that the system lacks are errors.ErrUnsupported: all on Windows,
+// MetaTrafficClass over IPv4 on NetBSD and OpenBSD, and on macOS and the BSDs
+// all but MetaTime for a handle that serves both families.
 func WithMetadata(kinds ...MetadataKind) Option {
 	return func(c *config) error {
 		for _, kind := range kinds {
-			if kind > MetaTime {
-				return invalid("metadata kind")
+			if err := checkRange("metadata kind", int(kind), 0, int(MetaTime)); err != nil {
+				return err
 			}
 			c.settings.remember(socket.ReceiveLocal+socket.Option(kind), 1)
 		}
@@ -232,14 +287,16 @@ func WithMetadata(kinds ...MetadataKind) Option {
 	}
 }
 
-// WithNetworkErrors reports what routers and hosts say about datagrams that the
-// handle sent, to whomever, as [*NetworkError] to the function of
-// [WithErrorHandler], while the handle receives or sends. Such a report never
-// fails another datagram: what the system gives it to is tried again. Linux
-// also says then, with ENOBUFS, that the network device's queue had no place
-// for a datagram, which it keeps to itself otherwise: see [Conn.Send]. It is
-// errors.ErrUnsupported on systems other than Linux. libuv calls it
-// UV_UDP_LINUX_RECVERR.
+// WithNetworkErrors passes ICMP errors about datagrams that the handle sent, to
+// any destination, to the function set by [WithErrorHandler], as
+// [*NetworkError]. The handle reads them while it receives or sends. An ICMP
+// error about one datagram never fails another: a send that encounters it is
+// retried. The option is errors.ErrUnsupported on systems other than Linux.
+// libuv calls it UV_UDP_LINUX_RECVERR.
+//
+// Only with this option does Linux report, with ENOBUFS, that the network
+// device's queue has no room for a datagram; without it, Linux drops such
+// datagrams silently. See [Conn.Send].
 func WithNetworkErrors() Option {
 	return func(c *config) error {
 		c.networkErrors = true
@@ -247,22 +304,26 @@ func WithNetworkErrors() Option {
 	}
 }
 
-// WithDontFragment forbids to fragment what the handle sends: a datagram that
-// does not fit the network interface is EMSGSIZE, one that does not fit the
-// path further on is lost. It is errors.ErrUnsupported where the system cannot
-// do that.
+// WithDontFragment prevents the fragmentation of datagrams that the handle
+// sends. A datagram that does not fit the network interface fails with
+// EMSGSIZE; one that does not fit the path beyond is lost. The option is
+// errors.ErrUnsupported on NetBSD and OpenBSD for IPv4, and on macOS and the
+// BSDs for a handle that serves both families.
 func WithDontFragment() Option { return setting(socket.DontFragment, 1) }
 
-// WithMaxAge drops received datagrams that have waited longer than d since the
-// system received them, counted in [Stats].StaleDrops, so that an overloaded
-// server answers requests that somebody still waits for. It is checked when a
-// datagram goes into the channel or to the handler, and turns on MetaTime.
-// Linux begins to stamp datagrams a moment after the first socket of the host
-// asks for it; what has no time is not dropped. d must be positive.
+// WithMaxAge drops received datagrams that are older than d, measured from when
+// the system received them, so that an overloaded server spends its time on
+// requests that are still waited for. [Stats].StaleDrops counts them. The age
+// is checked when a datagram enters the channel or goes to the handler. d must
+// be positive.
 //
-// It should leave time for the answer: half of what clients wait, say. Of the answers of a server
-// that can serve some 800 requests a second, to clients that wait for 100 milliseconds, so many were
-// in time:
+// The option turns on [MetaTime]. Datagrams without a time stamp are not
+// dropped: Linux starts to stamp datagrams a moment after the first socket of
+// the host asks for it.
+//
+// Leave time for the answer; half of the clients' time-out is a good start. A
+// server that can answer some 800 requests a second, with clients that wait for
+// 100 milliseconds, answered this share of requests in time:
 //
 //	requests a second           800     1,600    3,200
 //	without                    100 %      1 %      1 %
@@ -270,7 +331,7 @@ func WithDontFragment() Option { return setting(socket.DontFragment, 1) }
 func WithMaxAge(d time.Duration) Option {
 	return func(c *config) error {
 		if d <= 0 {
-			return invalid("maximum age")
+			return &socket.SettingError{Name: "maximum age", Err: fmt.Errorf("%v is not positive: %w", d, syscall.EINVAL)}
 		}
 		c.maxAge = d
 		c.settings.remember(socket.ReceiveTime, 1)
@@ -278,24 +339,29 @@ func WithMaxAge(d time.Duration) Option {
 	}
 }
 
-// WithErrorHandler sets a function that is told of what no call can return:
-// errors after which receiving goes on, and datagrams whose sending failed and
-// that came without a completion function. It is called from the goroutines of
-// the handle, from several at once when both directions fail. It should return
-// soon, since what it is called from waits meanwhile. It may call every method
-// of the handle.
+// WithErrorHandler sets a function to call with errors that no call can return:
+// errors after which receiving continues, including those that a send
+// encounters, and the errors of failed datagrams that were sent without a
+// completion function. Without an error handler such errors are only counted.
+//
+// A goroutine of the handle that does nothing else calls the function with one
+// error at a time, in order, so a slow function delays nothing. Up to 1,024
+// errors wait for it. Further ones are only counted, in
+// [Stats].UnreportedErrors, since strangers can cause any number of errors. The
+// function may call every method of the handle. [Conn.SetErrorHandler] sets it
+// later.
 func WithErrorHandler(handle func(error)) Option {
 	return func(c *config) error {
 		if handle == nil {
-			return invalid("error handler")
+			return invalid("nil error handler")
 		}
 		c.errorHandler = handle
 		return nil
 	}
 }
 
-// Offload is how much of the work on batches is left to the system.
-// See [WithOffload].
+// Offload is how much batching and offloading a handle may use. See
+// [WithOffload].
 type Offload uint8
 
 const (
@@ -303,43 +369,46 @@ const (
 	OffloadNone Offload = iota
 	// OffloadBatch moves several datagrams in a system call.
 	OffloadBatch
-	// OffloadAll also lets the system segment what is sent and coalesce what
-	// is received.
+	// OffloadAll also lets the system segment datagrams that are sent and
+	// coalesce those that are received.
 	OffloadAll
 )
 
-// WithOffload limits what the handle uses of what the system offers, by default
-// [OffloadAll]. What the system does not offer is not used, which is no error:
-// see [Conn.Capabilities]. A kernel that is known to corrupt what it segments
-// is not left to do it, unless OffloadAll is asked for.
+// WithOffload limits the batching and offloading that the handle uses, by
+// default [OffloadAll]. It is no error if the system offers less: see
+// [Conn.Capabilities]. A kernel that is known to corrupt the datagrams it
+// segments does not segment unless the program asks for OffloadAll.
 //
-// With [OffloadBatch] foreign readers of the same socket, through
-// [Conn.SyscallConn] or [Conn.File], never meet coalesced datagrams.
+// With [OffloadBatch], others that read from the same socket, through
+// [Conn.SyscallConn] or [Conn.File], never receive coalesced datagrams.
 func WithOffload(o Offload) Option {
 	return func(c *config) error {
-		if o > OffloadAll {
-			return invalid("offload")
+		if err := checkRange("offload", int(o), int(OffloadNone), int(OffloadAll)); err != nil {
+			return err
 		}
 		c.offload, c.offloadAsked = o, true
 		return nil
 	}
 }
 
-// WithControl sets a function that is called with each socket after its options
-// are set and before it is bound, as [net.ListenConfig].Control is. For [Open]
+// WithControl sets a function to call with each socket after its options are
+// set and before it is bound, like [net.ListenConfig].Control. For [Open],
 // network and address describe the socket as it is. The function must not call
 // methods of the handle.
+//
+// On Linux, datagrams that a socket filter attached there (SO_ATTACH_FILTER)
+// refuses count as if the receive buffer had been full: in [Stats].KernelDrops.
 func WithControl(control func(network, address string, c syscall.RawConn) error) Option {
 	return func(c *config) error {
 		if control == nil {
-			return invalid("control")
+			return invalid("nil control function")
 		}
 		c.control = control
 		return nil
 	}
 }
 
-// WithData sets what [Conn.Data] returns.
+// WithData sets the value that [Conn.Data] returns.
 func WithData(v any) Option {
 	return func(c *config) error {
 		c.data = v

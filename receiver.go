@@ -1,51 +1,96 @@
 package datagram
 
 import (
-	"errors"
-	"net/netip"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"example.com/datagram/internal/deque"
 	"example.com/datagram/internal/socket"
 )
 
-// receiver takes datagrams from the socket and delivers them.
+// A receiver takes datagrams from a socket and delivers them into a channel (receiver_channel.go),
+// to a handler (receiver_serve.go), or to readers (receiver_reading.go).
 //
-// Life cycle: stopped -> receiving (Recv) or serving (Serve) -> stopped, any
-// number of times, then closed. One goroutine at a time is busy with the
-// intake: run, started by Recv, or the caller of Serve. It alone touches the
-// intake; everything else is guarded by mu. Stopping does not wait for it: it
-// notices by itself, leaves what it had taken in pending and goes.
+// Life cycle: stopped -> receiving (Recv), serving (Serve) or reading (PacketConn) -> stopped, any
+// number of times, then closed. One goroutine at a time holds the intake: run, which Recv starts, the
+// caller of Serve, or the reader whose turn it is to wait for the socket. Stopping does not wait for
+// that goroutine. It notices the change of state, moves what is left in the intake to pending, and
+// returns.
+//
+// The path of a datagram: receive takes a batch from the socket into the intake, next cuts the next
+// datagram from it, and push, handle or take delivers that.
 type receiver struct {
-	conn *Conn
+	config receiveConfig
 
 	// current is the channel while receiving, else nil.
 	current atomic.Pointer[chan Datagram]
 
-	mu    sync.Mutex
+	mu    sync.Mutex // guards what follows
+	sock  socket.Receiver
+	udp   bool // sock's datagrams are UDP's
 	state receiveState
-	// session tells a Serve whether it is still the one that is meant.
-	session uint64
-	err     error
-	// ch is the current or last channel. Only whoever holds mu, or run while
-	// handing is true, sends on it.
-	ch      chan Datagram
-	running bool // run exists
-	busy    bool // somebody owns the intake
-	handing bool // run waits for room in ch, without mu
-	// settling counts who needs handing to be false. run does not begin to
-	// wait meanwhile.
-	settling    int
-	interrupted bool // until the owner of the intake tells the socket to resume
-	changed     sync.Cond
-	kick        chan struct{} // ends a wait of run
-	// pending was taken from the socket and is neither delivered nor in ch. pending[0] is the oldest.
-	pending []Datagram
+	// session counts the changes of state. A Serve ends when it changes.
+	session  uint64
+	draining bool          // the session ends when the intake is empty
+	err      error         // what Err returns
+	ended    error         // why the last session ended
+	wakeup   chan struct{} // wakes the holder of the intake
+	changed  sync.Cond     // signals changes of state, intakeLocked, fills, offering and withdrawals
 
-	intake intake
-	ledger receiveLedger
+	// ch is the current or last channel. Only the holder of mu sends on it, and run while offering
+	// is true.
+	ch       chan Datagram
+	running  bool // run exists
+	offering bool // run offers a datagram to a full ch, without mu
+	// withdrawals counts the callers that need offering to be false. While it is not 0, run offers
+	// nothing.
+	withdrawals int
+
+	// intake is what is left of the socket's last batch. While filling is true it belongs to the
+	// socket, otherwise to the holder of mu.
+	intake       intake
+	intakeLocked bool // some goroutine holds the intake
+	filling      bool // receive waits for the socket, without mu
+	fills        int  // number of such waits that have ended
+	interrupted  bool // the socket is interrupted until receive resumes it
+	// pending holds what earlier sessions left. It is older than the intake.
+	pending deque.Deque[Datagram]
+
+	writes  writes      // what readers write
+	turn    sync.Cond   // signals readers that nobody holds the intake, or why they cannot read
+	refused atomic.Bool // the next read or write of a PacketConn returns ECONNREFUSED
+
+	strangers strangerFilter
+	copies    copyFilter
+	ledger    receiveLedger
+}
+
+// receiveConfig is what a receiver needs to know of its handle.
+type receiveConfig struct {
+	queue       int // capacity of the channel
+	overflow    Overflow
+	maxDatagram int           // bytes
+	maxAge      time.Duration // 0: no limit
+	reporter    *errorReporter
+	// describe returns the error to give the program when receiving fails.
+	describe func(error) error
+	// forgetPeer marks the handle unconnected if the system has disconnected its socket.
+	forgetPeer func()
+	// beginBatch and endBatch are called around the handling of datagrams that were received
+	// together. more tells whether there may be more than one. beginReads is called before readers
+	// take n, and lastOfBatch before they take the last. abandonBatch is endBatch, and leaves the
+	// sending to others.
+	beginBatch   func(more bool)
+	beginReads   func(n int)
+	lastOfBatch  func()
+	endBatch     func()
+	abandonBatch func()
+	// bind gives the handle a socket that is bound, if it has none.
+	bind func() error
+	// enter and leave are called around run.
+	enter func() bool
+	leave func()
 }
 
 type receiveState uint8
@@ -54,50 +99,37 @@ const (
 	stopped receiveState = iota
 	receiving
 	serving
+	reading
 	closed
 )
 
-func (r *receiver) init(c *Conn) {
-	r.conn = c
-	r.changed.L = &r.mu
-	r.kick = make(chan struct{}, 1)
+func (r *receiver) init(config receiveConfig) {
+	r.config = config
+	r.changed.L, r.turn.L = &r.mu, &r.mu
+	r.wakeup = make(chan struct{}, 1)
+}
+
+// attach sets the socket to receive from.
+func (r *receiver) attach(s *openSocket) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sock, r.udp = s, s.info.UDP
+	r.strangers.connected = s.info.Remote.IsValid()
+	r.ledger.lastDrops, _ = s.Drops()
 }
 
 // enterState changes the state. mu must be held.
 func (r *receiver) enterState(state receiveState, err error) {
-	r.state, r.err = state, err
+	r.state, r.err, r.ended = state, err, err
+	r.draining = false
 	r.session++
 }
 
-// stop ends receiving because of err, nil for StopRecv.
+// stop ends receiving with err, nil for StopRecv.
 func (r *receiver) stop(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.end(stopped, err)
-}
-
-// end leaves the state of receiving or serving. mu must be held.
-func (r *receiver) end(state receiveState, err error) {
-	was := r.state
-	if was == stopped && state == stopped || was == closed {
-		return
-	}
-	r.settle()
-	if r.state != was { // somebody else was faster
-		r.end(state, err)
-		return
-	}
-	r.enterState(state, err)
-	r.current.Store(nil)
-	if was == receiving {
-		close(r.ch)
-	}
-	if s := r.conn.socket(); s != nil && was != stopped {
-		s.Interrupt()
-		r.interrupted = true
-	}
-	r.wake()
-	r.changed.Broadcast()
 }
 
 // close ends receiving for good.
@@ -105,200 +137,177 @@ func (r *receiver) close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.end(closed, nil)
-	if !r.busy {
+	if !r.intakeLocked {
 		r.discard()
 	}
-}
-
-// discard drops at Close what found no reader. mu must be held.
-func (r *receiver) discard() {
-	for _, d := range r.pending {
-		d.Release()
+	if r.sock != nil {
+		r.readDrops()
 	}
-	r.ledger.closeDrops += uint64(len(r.pending))
-	r.pending = nil
 }
 
-// settle waits until run does not wait for room in the channel, so that the channel and
-// the ledger agree. mu must be held; nothing of the program's runs meanwhile.
-func (r *receiver) settle() {
-	if !r.handing {
+// end ends receiving or serving, and enters state. mu must be held.
+func (r *receiver) end(state receiveState, err error) {
+	was := r.state
+	if was == stopped && state == stopped || was == closed {
 		return
 	}
-	r.settling++
-	for r.handing {
-		r.wake()
-		r.changed.Wait()
+	r.withdraw()
+	if r.state != was { // another call ended it meanwhile
+		r.end(state, err)
+		return
 	}
-	r.settling--
+	r.enterState(state, err)
+	r.current.Store(nil)
+	switch was {
+	case receiving:
+		close(r.ch)
+	case reading:
+		r.endReading()
+	}
+	if was != stopped {
+		r.interrupt()
+	}
+	r.wake()
 	r.changed.Broadcast()
 }
 
-// wake ends a wait of run, now or the next.
+// wake ends the current or next wait of the intake's holder.
 func (r *receiver) wake() {
 	select {
-	case r.kick <- struct{}{}:
+	case r.wakeup <- struct{}{}:
 	default:
 	}
 }
 
-// own waits for the right to the intake. mu must be held.
-func (r *receiver) own() {
-	for r.busy {
+// lockIntake waits for the intake until the session is over, and reports whether it got it. mu must
+// be held; lockIntake releases it while waiting.
+func (r *receiver) lockIntake(session uint64) bool {
+	for r.intakeLocked && r.session == session {
 		r.changed.Wait()
 	}
-	r.busy = true
+	if r.session != session {
+		return false
+	}
+	r.intakeLocked = true
+	return true
 }
 
-// disown gives up the intake and keeps what was taken. mu must be held.
-func (r *receiver) disown() {
-	r.spill()
+// unlockIntake releases the intake and keeps what is left in it. mu must be held.
+func (r *receiver) unlockIntake() {
+	r.setAside()
 	r.intake.free()
 	if r.state == closed {
 		r.discard()
 	}
-	r.busy = false
+	r.intakeLocked = false
 	r.changed.Broadcast()
+	r.turn.Broadcast()
 }
 
-// receive waits for datagrams. mu must be held and is not while waiting.
-func (r *receiver) receive(s *openSocket) {
-	if r.interrupted {
-		r.interrupted = false
-		s.Resume()
+// setAside moves what is left in the intake to pending. mu must be held.
+func (r *receiver) setAside() {
+	if r.intake.isEmpty() {
+		return
 	}
-	r.mu.Unlock()
-	err := s.Receive(&r.intake.batch)
-	r.mu.Lock()
-	r.received(err)
+	r.intake.lend()
+	var d Datagram
+	for r.intake.next(&d, r.config.maxDatagram) {
+		r.pending.PushBack(d)
+	}
 }
 
-// putBack makes d the next datagram again. mu must be held.
-func (r *receiver) putBack(d *Datagram) {
-	r.pending = append([]Datagram{*d}, r.pending...)
-}
-
-// next makes d the next datagram to deliver. mu must be held.
-func (r *receiver) next(d *Datagram) bool { return r.nextFrom(&r.intake, d) }
-
-// nextFrom is next with an intake, or with nil for what is pending alone.
-func (r *receiver) nextFrom(in *intake, d *Datagram) bool {
-	peer := r.conn.peer.Load()
-	for {
-		if len(r.pending) > 0 {
-			*d = r.pending[0]
-			r.pending[0] = Datagram{}
-			if r.pending = r.pending[1:]; len(r.pending) == 0 {
-				r.pending = nil
-			}
-		} else if in == nil || !in.next(d, r.conn.config.maxDatagram) {
-			return false
-		}
-		d.connected = peer != nil
-		switch {
-		case r.isStale(d):
-			r.ledger.staleDrops++
-		case peer != nil && isStranger(d, *peer):
-			r.ledger.policyDrops++
-		default:
-			return true
-		}
+// discard drops, at Close, datagrams that no reader can get. mu must be held.
+func (r *receiver) discard() {
+	r.ledger.closeDrops += uint64(r.pending.Len())
+	var d Datagram
+	for r.pending.PopFront(&d) {
 		d.Release()
 	}
 }
 
-// hasMore reports whether next has more to return. mu must be held.
-func (r *receiver) hasMore() bool {
-	return len(r.pending) > 0 || r.intake.message < len(r.intake.batch.Messages)
+// receive waits for datagrams, or ends a session that is being drained. All earlier ones must have
+// been delivered. mu must be held; receive releases it while waiting.
+func (r *receiver) receive() {
+	if r.draining {
+		r.end(stopped, nil)
+		return
+	}
+	if r.interrupted {
+		r.interrupted = false
+		r.sock.Resume()
+	}
+	before := r.strangers.begin()
+	if err := r.fill(); err != nil {
+		r.failed(err)
+		return
+	}
+	r.strangers.received(before, r.intake.batch.Waited)
+	r.intake.begin()
+	if r.state != reading { // readers copy
+		r.intake.lend()
+	}
+	r.ledger.receive(&r.intake, r.config.maxDatagram)
+	for range r.intake.batch.ControlErrors {
+		r.config.reporter.receiveError(socket.ErrControl)
+	}
 }
 
-// isStale says whether a datagram has waited for too long.
+// fill lets the socket fill the intake. mu must be held; fill releases it meanwhile.
+func (r *receiver) fill() error {
+	r.filling = true
+	r.mu.Unlock()
+	err := r.sock.Receive(&r.intake.batch)
+	r.mu.Lock()
+	r.filling = false
+	r.fills++
+	r.changed.Broadcast()
+	return err
+}
+
+// next sets d to the next datagram to deliver, and reports whether there is one. mu must be held.
+func (r *receiver) next(d *Datagram) bool {
+	for r.pending.PopFront(d) || r.intake.next(d, r.config.maxDatagram) {
+		if r.admit(d) {
+			return true
+		}
+	}
+	return false
+}
+
+// hasMore reports whether next may have more to return. mu must be held.
+func (r *receiver) hasMore() bool {
+	return r.pending.Len() > 0 || !r.intake.isEmpty()
+}
+
+// admit reports whether to deliver d. If not, it counts and releases d. mu must be held.
+func (r *receiver) admit(d *Datagram) bool {
+	d.connected = r.strangers.connected
+	switch {
+	case r.isStale(d):
+		r.ledger.staleDrops++
+	case r.strangers.excludes(d), r.copies.excludes(d):
+		r.ledger.policyDrops++
+	default:
+		return true
+	}
+	d.Release()
+	return false
+}
+
+// isStale reports whether a datagram has waited too long.
 func (r *receiver) isStale(d *Datagram) bool {
-	limit := r.conn.config.maxAge
+	limit := r.config.maxAge
 	return limit > 0 && !d.Meta.Time.IsZero() && time.Since(d.Meta.Time) > limit
 }
 
-// staleness returns a channel that says when a datagram has waited for too long, if it ever will, and
-// what to call after.
-func (r *receiver) staleness(d *Datagram) (<-chan time.Time, func()) {
-	limit := r.conn.config.maxAge
-	if limit == 0 || d.Meta.Time.IsZero() {
-		return nil, func() {}
-	}
-	timer := time.NewTimer(limit + 1 - time.Since(d.Meta.Time))
-	return timer.C, func() { timer.Stop() }
-}
-
-// isStranger says whether a datagram was sent by somebody else than the peer, before
-// the handle was connected: since then the system keeps them out. Zones do not count,
-// since interfaces may be renamed.
-func isStranger(d *Datagram, peer netip.AddrPort) bool {
-	return d.Addr.IsValid() &&
-		(d.Addr.Port() != peer.Port() || d.Addr.Addr().WithZone("") != peer.Addr().WithZone(""))
-}
-
-// spill moves what is left of the intake to pending. mu must be held.
-func (r *receiver) spill() {
-	var d Datagram
-	if n := r.intake.remaining(); n > 0 {
-		r.pending = slices.Grow(r.pending, n)
-	}
-	for r.intake.next(&d, r.conn.config.maxDatagram) {
-		r.pending = append(r.pending, d)
-	}
-}
-
-// received accounts for what a Receive brought, or for its error. mu must be held.
-func (r *receiver) received(err error) {
-	if err == nil {
-		r.intake.begin()
-		r.ledger.receive(&r.intake, r.conn.config.maxDatagram)
-		for range r.intake.batch.ControlErrors {
-			r.tell(socket.ErrControl)
-		}
-		return
-	}
-	if list := socket.NetworkErrors(nil); errors.As(err, &list) {
-		r.outside(func() { r.conn.tellNetworkErrors(list) })
-		return
-	}
-	switch {
-	case errors.Is(err, socket.ErrInterrupted), r.conn.closed.Load():
-		return // the state says what comes now
-	case isTerminal(err):
-		r.end(stopped, r.conn.opError("read", nil, err))
-	default:
-		r.intake.failures++
-		r.tell(err)
-		r.pause()
-	}
-}
-
-// countErrors counts errors after which receiving goes on, of which the error handler is told.
-func (r *receiver) countErrors(n int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.ledger.errors += uint64(n)
-}
-
-// tell counts an error after which receiving goes on, and tells the error handler. mu must be held and is
-// not meanwhile.
-func (r *receiver) tell(err error) {
-	r.ledger.errors++
-	if handle := r.conn.config.errorHandler; handle != nil {
-		r.outside(func() { handle(r.conn.opError("read", nil, err)) })
-	}
-}
-
-// outside calls f without mu, also if f panics.
-func (r *receiver) outside(f func()) {
-	r.mu.Unlock()
-	defer r.mu.Lock()
-	f()
+// interrupt interrupts a receive in progress. mu must be held.
+func (r *receiver) interrupt() {
+	r.sock.Interrupt()
+	r.interrupted = true
 }
 
 func (r *receiver) active() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.state == receiving || r.state == serving
+	return r.state != stopped && r.state != closed
 }

@@ -3,43 +3,62 @@ package datagram
 import (
 	"context"
 	"net"
+	"net/netip"
+	"sync"
 	"syscall"
 
-	"example.com/datagram/internal/send"
+	"example.com/datagram/internal/sendqueue"
 	"example.com/datagram/internal/socket"
 )
 
-// Send queues a datagram. The payload is copied: the caller's memory is free
-// when Send returns. When the queue is full (see [WithSendQueue]) Send waits
-// for room until ctx ends, and returns ctx's error then; a ctx that has ended
-// already is refused. A handle without a socket is bound first, to the wildcard
-// address of the destination's family.
+// Send queues a datagram. It copies the payload, so the caller may reuse the
+// memory when Send returns. If the queue is full (see [WithSendQueue]), Send
+// waits for room until ctx ends, and then returns ctx's error. If ctx has
+// already ended, Send accepts nothing. Waiting senders are served in order of
+// arrival.
 //
-// Send does not wait until the datagram is sent. What the system says about it
-// goes to the function of [WithErrorHandler] and to [Stats]: see
-// [Conn.SendFunc]. What the system has no place for (ENOBUFS) is tried again
-// for some 13 milliseconds before it fails, and those behind it wait. Datagrams
-// to one destination leave in the order of their acceptance.
+// Send does not wait until the datagram is sent. If the system refuses it, the
+// error goes to the function set by [WithErrorHandler] and is counted in
+// [Stats]; to learn the outcome of one datagram, use [Conn.SendFunc]. Datagrams
+// to one destination leave in the order in which they were accepted.
 //
-// On a connected handle a destination is EISCONN, on an unconnected UDP handle none is
-// EDESTADDRREQ. libuv calls it uv_udp_send.
+// If the system reports ENOBUFS, it has no room for the datagram, for instance
+// in a device queue. Send retries such a datagram, with pauses, for about 13
+// milliseconds before it fails; those behind it to the same destination wait.
+// If it fails, each of these is tried just once, until one is sent. Datagrams
+// to other destinations overtake them if they are among the next thousand
+// datagrams and the next mebibyte; later ones wait too.
+//
+// A handle without a socket is first bound to the wildcard address of the
+// destination's family. A destination is EISCONN on a connected handle. On an
+// unconnected UDP handle, a missing destination is EDESTADDRREQ. Port 0, which
+// no socket has, is EINVAL. libuv calls it uv_udp_send.
 func (c *Conn) Send(ctx context.Context, d Datagram) error {
 	return c.queueSend(ctx, &d, nil, nil)
 }
 
-// SendFunc is Send with a completion function: done is called once, with nil or
-// the error of this datagram, when the system has answered, or with
-// [net.ErrClosed] when the handle was closed before. Completion functions of a
-// handle are called in the order of the queue, one at a time, from a goroutine
-// of the handle, after the queue's size has gone down and never before SendFunc
-// returns. They may call every method of the handle; while one waits the next
-// does. If SendFunc returns an error done is not called. A nil done is none.
+// SendFunc is like Send, and calls done with the outcome: nil or this
+// datagram's error once the system has answered, or [net.ErrClosed] if the
+// handle was closed before that. It calls done exactly once, or never if
+// SendFunc itself returns an error. A nil done is ignored.
+//
+// A goroutine of the handle calls completion functions one at a time, in queue
+// order, after the queue has shrunk, and never before SendFunc returns. They
+// may call every method of the handle. If one of them blocks, the others wait.
+//
+// A pending completion takes up to 128 bytes, besides the function itself. It
+// does not count as queued, so that completion functions can send, and nothing
+// else limits how many are pending: if functions are slower than sends, memory
+// grows. A program in which that can happen, for example because strangers can
+// cause it to send, must count its outstanding completions and stop sending at
+// a limit, or wait for each.
 func (c *Conn) SendFunc(ctx context.Context, d Datagram, done func(error)) error {
 	return c.queueSend(ctx, &d, nil, done)
 }
 
-// SendBuffers is SendFunc for one datagram in several pieces: d.Payload, then bufs.
-// No piece at all is EINVAL; empty ones make an empty datagram.
+// SendBuffers is like SendFunc, and gathers one datagram from several pieces:
+// d.Payload, followed by bufs. Without any piece it returns EINVAL; empty
+// pieces make an empty datagram.
 func (c *Conn) SendBuffers(ctx context.Context, d Datagram, bufs [][]byte, done func(error)) error {
 	if d.Payload == nil && len(bufs) == 0 && (ctx == nil || ctx.Err() == nil) {
 		return c.sendError(&d, c.argumentError())
@@ -47,15 +66,67 @@ func (c *Conn) SendBuffers(ctx context.Context, d Datagram, bufs [][]byte, done 
 	return c.queueSend(ctx, &d, bufs, done)
 }
 
-// TryQueue is Send that does not wait: when the queue is full it returns
+// TryQueue is like Send but never waits: if the queue is full, it returns
 // [ErrQueueFull].
 func (c *Conn) TryQueue(d Datagram) error {
-	return c.enqueue(send.NeverWait, &d, nil, nil)
+	return c.enqueue(sendqueue.NeverWait, &d, nil, nil)
+}
+
+// SendBatch is like Send for many datagrams. It queues them in order, without
+// others in between as long as there is room, and waits for room until ctx
+// ends. It copies payloads, so the caller may reuse ds and its payloads when
+// SendBatch returns.
+//
+// SendBatch returns how many datagrams were accepted. If that is fewer than
+// all, the error says why the next one was not. It stops at a datagram that
+// Send would reject at once, for example one without a destination. An empty ds
+// is no error.
+func (c *Conn) SendBatch(ctx context.Context, ds []Datagram) (int, error) {
+	if ctx != nil && ctx.Err() != nil {
+		return 0, ctx.Err()
+	}
+	if err := c.checkContext(ctx); err != nil || len(ds) == 0 {
+		return 0, c.opError("write", nil, err)
+	}
+	if _, _, err := c.destination(ctx, &ds[0]); err != nil { // creates the socket, or waits for its creator
+		return 0, c.sendError(&ds[0], err)
+	}
+	source := batchSources.Get().(*batchSource)
+	source.conn, source.datagrams = c, ds
+	n, err := c.send.EnqueueAll(ctx, len(ds), source)
+	*source = batchSource{}
+	batchSources.Put(source)
+	if err != nil {
+		return n, c.sendError(&ds[n], err)
+	}
+	return n, nil
+}
+
+// A batchSource passes the datagrams of SendBatch to the send queue.
+type batchSource struct {
+	conn      *Conn
+	datagrams []Datagram
+	outgoing  socket.Outgoing
+	meta      Metadata
+}
+
+var batchSources = sync.Pool{New: func() any { return new(batchSource) }}
+
+// Next returns datagram i as Send would queue it now. The socket must exist.
+func (s *batchSource) Next(i int) (*socket.Outgoing, *socket.Control, error) {
+	d := &s.datagrams[i]
+	to, _, err := s.conn.destination(sendqueue.NeverWait, d)
+	if err != nil {
+		return nil, nil, err
+	}
+	s.outgoing = socket.Outgoing{Payload: d.Payload, Addr: to, Name: d.name}
+	s.meta = d.Meta
+	return &s.outgoing, s.meta.control(), nil
 }
 
 func (c *Conn) queueSend(ctx context.Context, d *Datagram, bufs [][]byte, done func(error)) error {
 	if ctx == nil {
-		return c.sendError(d, c.argumentError())
+		return c.sendError(d, c.checkContext(ctx))
 	}
 	if err := ctx.Err(); err != nil {
 		return err
@@ -64,49 +135,55 @@ func (c *Conn) queueSend(ctx context.Context, d *Datagram, bufs [][]byte, done f
 }
 
 func (c *Conn) enqueue(ctx context.Context, d *Datagram, bufs [][]byte, done func(error)) error {
-	_, err := c.destination(ctx, d)
+	to, _, err := c.destination(ctx, d)
+	d.Addr = to
 	if err == nil {
-		err = c.send.Enqueue(ctx, d.outgoing(d.Payload), d.control(), bufs, done)
+		err = c.send.Enqueue(ctx, &socket.Outgoing{Payload: d.Payload, Addr: to, Name: d.name}, d.Meta.control(), bufs, done)
 	}
-	if err == send.ErrFull {
+	if err == sendqueue.ErrFull {
 		return ErrQueueFull
 	}
 	return c.sendError(d, err)
 }
 
-// destination checks where d is to go and how, gives it the connected peer for that if
-// there is one, and returns the socket to send on. If another goroutine is about to make it
-// destination waits, until ctx ends.
-func (c *Conn) destination(ctx context.Context, d *Datagram) (*openSocket, error) {
+// destination validates d's address and metadata, and returns where to send d,
+// which is the peer of a connected handle, and the socket to send on. If another
+// goroutine is creating the socket, it waits until ctx ends.
+func (c *Conn) destination(ctx context.Context, d *Datagram) (to netip.AddrPort, s *openSocket, err error) {
+	to = d.Addr
 	if c.closed.Load() {
-		return nil, net.ErrClosed
+		return to, nil, net.ErrClosed
 	}
 	if !d.Meta.canSend() {
-		return nil, syscall.EINVAL
+		return to, nil, syscall.EINVAL
 	}
-	named := d.Addr.Addr().IsValid() || d.name != nil
+	named := to.Addr().IsValid() || d.name != nil
 	if peer := c.peer.Load(); peer != nil {
 		if named {
-			return nil, syscall.EISCONN
+			return to, nil, syscall.EISCONN
 		}
-		d.Addr = *peer
-	} else if d.Addr.Addr().Is4In6() {
-		d.Addr = unmap(d.Addr)
+		to = *peer
+	} else if to.Addr().Is4In6() {
+		to = unmap(to)
 	}
-	s := c.socket()
+	s = c.socket()
+	if to.IsValid() && to.Port() == 0 && (s == nil || s.info.UDP) {
+		return to, nil, syscall.EINVAL // no socket has port 0, but a stranger may claim it (RFC 768)
+	}
 	if s == nil {
 		if !named {
-			return nil, syscall.EDESTADDRREQ
+			return to, nil, syscall.EDESTADDRREQ
 		}
-		if ctx == send.NeverWait {
-			ctx = context.Background() // it does not take long: names were looked up before
+		if ctx == sendqueue.NeverWait {
+			ctx = context.Background() // quick: nobody looks up names while holding steps
 		}
-		return c.ensure(ctx, d.Addr.Addr().Is4() || d.name != nil)
+		s, err = c.ensure(ctx, to.Addr().Is4() || d.name != nil)
+		return to, s, err
 	}
-	if !named && s.info.UDP && !d.Addr.IsValid() {
-		return nil, syscall.EDESTADDRREQ
+	if !named && s.info.UDP && !to.IsValid() {
+		return to, nil, syscall.EDESTADDRREQ
 	}
-	return s, nil
+	return to, s, nil
 }
 
 // sendError is opError with the destination of d.
@@ -117,42 +194,40 @@ func (c *Conn) sendError(d *Datagram, err error) error {
 	return c.opError("write", d.NetAddr(), err)
 }
 
-// Flush waits until the system has answered for every datagram that was queued
-// before the call, or until ctx ends. It may be called from inside completion
-// functions, which it does not wait for.
+// Flush waits until the system has answered for every datagram queued before
+// the call, or until ctx ends. Completion functions may call it; it does not
+// wait for them.
 func (c *Conn) Flush(ctx context.Context) error {
-	if ctx == nil || c.closed.Load() {
-		return c.opError("flush", nil, c.argumentError())
+	if err := c.checkContext(ctx); err != nil {
+		return c.opError("flush", nil, err)
 	}
 	return c.opError("flush", nil, c.send.Flush(ctx, false))
 }
 
-// SendQueueSize returns the payload bytes of the datagrams that are queued: accepted,
-// and not answered for by the system. libuv calls it uv_udp_get_send_queue_size.
+// SendQueueSize returns the number of payload bytes in the send queue: those of
+// datagrams that were accepted and that the system has not yet answered for.
+// libuv calls it uv_udp_get_send_queue_size.
 func (c *Conn) SendQueueSize() int {
 	_, bytes := c.send.Size()
 	return bytes
 }
 
-// SendQueueCount returns how many datagrams are queued. libuv calls it
-// uv_udp_get_send_queue_count.
+// SendQueueCount returns the number of datagrams in the send queue. libuv calls
+// it uv_udp_get_send_queue_count.
 func (c *Conn) SendQueueCount() int {
 	count, _ := c.send.Size()
 	return count
 }
 
 func (c *Conn) initQueue() {
-	config := send.Config{
+	c.send.Init(sendqueue.Config{
 		Count: c.config.sendCount, Bytes: c.config.sendBytes,
-		Enter: func() { c.enter() }, // before Close has left, or for somebody who entered
+		Enter: func() { c.enter() }, // cannot fail: Close has not left yet, or the caller has entered
 		Leave: c.leave,
-		Describe: func(d *socket.Outgoing, err error) error {
-			return c.sendError(&Datagram{Addr: d.Addr, name: d.Name}, err)
+		Describe: func(addr netip.AddrPort, name *socket.Name, err error) error {
+			return c.sendError(&Datagram{Addr: addr, name: name}, err)
 		},
-		Failed: c.config.errorHandler,
-	}
-	if c.config.networkErrors {
-		config.Look = c.lookForNetworkErrors
-	}
-	c.send.Init(config)
+		Failed: c.reporter.failedSend,
+		Look:   c.reportMet,
+	})
 }

@@ -1,14 +1,16 @@
 package datagram
 
 import (
+	"fmt"
 	"math"
 	"net"
+	"sync"
 	"syscall"
 
 	"example.com/datagram/internal/socket"
 )
 
-// settings are socket options by the values that were asked for.
+// settings are the values requested for socket options.
 type settings struct {
 	asked [socket.Options]bool
 	value [socket.Options]int
@@ -18,7 +20,7 @@ func (s *settings) remember(option socket.Option, value int) {
 	s.asked[option], s.value[option] = true, value
 }
 
-// list returns what was asked for, in the order in which to apply it.
+// list returns the requested settings in the order in which to apply them.
 func (s *settings) list() []socket.Setting {
 	var list []socket.Setting
 	for option, asked := range s.asked {
@@ -29,7 +31,16 @@ func (s *settings) list() []socket.Setting {
 	return list
 }
 
-// setting returns an Option that remembers a socket option.
+// wantedSettings are the settings that the program wants for the socket.
+// Options initialize them, and setters change them. A setter applies its value
+// to the socket if there is one; otherwise the creator of the socket does.
+type wantedSettings struct {
+	mu sync.Mutex
+	settings
+	unsegmented bool // SetSegmentation
+}
+
+// setting returns an Option that requests a value for a socket option.
 func setting(option socket.Option, value int) Option {
 	return func(c *config) error {
 		if err := checkSetting(option, value); err != nil {
@@ -40,19 +51,31 @@ func setting(option socket.Option, value int) Option {
 	}
 }
 
-// checkSetting refuses values that no system takes.
+// checkSetting rejects values that no system accepts.
 func checkSetting(option socket.Option, value int) error {
-	ok := true
 	switch option {
 	case socket.TTL, socket.MulticastTTL:
-		ok = 1 <= value && value <= 255
-	case socket.ReadBuffer, socket.WriteBuffer, socket.MulticastInterface:
-		ok = 0 <= value && value <= math.MaxInt32
-	}
-	if !ok {
-		return &socket.SettingError{Option: option, Err: syscall.EINVAL}
+		return checkRange(option.String(), value, 1, 255)
+	case socket.ReadBuffer, socket.WriteBuffer:
+		return checkRange(option.String(), value, 0, math.MaxInt32)
+	case socket.MulticastInterface:
+		if value < 0 || value > math.MaxInt32 {
+			return invalid(option.String() + " without a valid index")
+		}
 	}
 	return nil
+}
+
+// checkRange returns an error that wraps EINVAL and names the range if a value
+// is outside it.
+func checkRange(name string, value, least, most int) error {
+	switch {
+	case value >= least && value <= most:
+		return nil
+	case most == math.MaxInt:
+		return &socket.SettingError{Name: name, Err: fmt.Errorf("%d is less than %d: %w", value, least, syscall.EINVAL)}
+	}
+	return &socket.SettingError{Name: name, Err: fmt.Errorf("%d is not in %d…%d: %w", value, least, most, syscall.EINVAL)}
 }
 
 func boolInt(on bool) int {
@@ -64,8 +87,8 @@ func boolInt(on bool) int {
 
 // set applies a setting to the socket, or remembers it until there is one.
 func (c *Conn) set(option socket.Option, value int) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.wanted.mu.Lock()
+	defer c.wanted.mu.Unlock()
 	s, err := c.existing()
 	if invalid := checkSetting(option, value); invalid != nil && err != net.ErrClosed {
 		return c.opError("set", nil, invalid)
@@ -79,17 +102,18 @@ func (c *Conn) set(option socket.Option, value int) error {
 	default:
 		return c.settingError("set", option.String(), err)
 	}
-	c.config.settings.remember(option, value)
+	c.wanted.remember(option, value)
 	return nil
 }
 
-// get reads a setting from the socket, or what was set while there is none.
+// get reads a setting from the socket, or returns the remembered value while
+// there is none.
 func (c *Conn) get(option socket.Option) (int, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.wanted.mu.Lock()
+	defer c.wanted.mu.Unlock()
 	s, err := c.existing()
-	if err == syscall.EBADF && c.config.settings.asked[option] {
-		return c.config.settings.value[option], nil
+	if err == syscall.EBADF && c.wanted.asked[option] {
+		return c.wanted.value[option], nil
 	}
 	if err != nil {
 		return 0, c.settingError("get", option.String(), err)
@@ -98,40 +122,44 @@ func (c *Conn) get(option socket.Option) (int, error) {
 	return value, c.settingError("get", option.String(), err)
 }
 
-// SetBroadcast says whether the handle may send to broadcast addresses, which
-// is EACCES otherwise, as it is by default. libuv calls it
+// SetBroadcast sets whether the handle may send to broadcast addresses. By
+// default it may not, and such sends fail with EACCES. libuv calls it
 // uv_udp_set_broadcast.
 func (c *Conn) SetBroadcast(on bool) error {
 	return c.set(socket.Broadcast, boolInt(on))
 }
 
-// SetTTL sets the time to live of IPv4 and the hop limit of IPv6 for unicast
-// datagrams, 1 to 255; other values are EINVAL. libuv calls it uv_udp_set_ttl.
+// SetTTL sets the IPv4 time to live and the IPv6 hop limit of unicast
+// datagrams, 1 to 255. Other values return EINVAL. libuv calls it
+// uv_udp_set_ttl.
 func (c *Conn) SetTTL(ttl int) error { return c.set(socket.TTL, ttl) }
 
-// TTL returns the time to live. Before there is a socket it returns what was
-// set, or EBADF.
+// TTL returns the time to live. Before there is a socket it returns the value
+// that was set, or EBADF if none was.
 func (c *Conn) TTL() (int, error) { return c.get(socket.TTL) }
 
-// SetReadBuffer sets the size of the system's receive buffer in bytes. Linux
-// and Windows round and cap it without an error, Linux at net.core.rmem_max
-// unless the program has CAP_NET_ADMIN: see [Conn.ReadBuffer], and
-// [Conn.Capabilities] for the reason. macOS and the BSDs say ENOBUFS above
-// kern.ipc.maxsockbuf. A size that is negative or does not fit 32 bits is
-// EINVAL. libuv calls it uv_recv_buffer_size.
+// SetReadBuffer sets the size of the system's receive buffer in bytes. A size
+// that is negative or does not fit into 32 bits returns EINVAL. libuv calls it
+// uv_recv_buffer_size.
+//
+// Linux and Windows round and cap the size without an error. The limit of Linux
+// is net.core.rmem_max, unless the program has CAP_NET_ADMIN. macOS and the
+// BSDs return ENOBUFS above kern.ipc.maxsockbuf. [Conn.ReadBuffer] returns the
+// size that was granted, and [Conn.Capabilities] the reason if it is smaller.
 func (c *Conn) SetReadBuffer(bytes int) error { return c.set(socket.ReadBuffer, bytes) }
 
-// ReadBuffer returns the size of the system's receive buffer as the system
-// reports it. Linux reports twice what it was asked for, as it counts its own
-// overhead. Before there is a socket it returns what was set, or EBADF.
+// ReadBuffer returns the size of the system's receive buffer, as the system
+// reports it. Linux reports twice the requested size, since it counts its own
+// overhead. Before there is a socket ReadBuffer returns the value that was set,
+// or EBADF if none was.
 func (c *Conn) ReadBuffer() (int, error) { return c.get(socket.ReadBuffer) }
 
 // SetWriteBuffer sets the size of the system's send buffer in bytes, under the
-// same rules as SetReadBuffer. libuv calls it uv_send_buffer_size.
+// same rules as [Conn.SetReadBuffer]. libuv calls it uv_send_buffer_size.
 func (c *Conn) SetWriteBuffer(bytes int) error { return c.set(socket.WriteBuffer, bytes) }
 
 // WriteBuffer returns the size of the system's send buffer, under the same
-// rules as ReadBuffer.
+// rules as [Conn.ReadBuffer].
 func (c *Conn) WriteBuffer() (int, error) { return c.get(socket.WriteBuffer) }
 
 // interfaceIndex returns the index of an interface, 0 for nil, and -1 if it has none.

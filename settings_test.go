@@ -9,6 +9,9 @@ import (
 	"testing"
 
 	"example.com/datagram"
+	"example.com/datagram/internal/testing/await"
+	"example.com/datagram/internal/testing/conntest"
+	"example.com/datagram/internal/testing/testenv"
 )
 
 // A settingCase is a setting by its setter, its option and its getter.
@@ -78,9 +81,9 @@ func (s settingCase) is(got, want int) bool {
 func TestSettingsBeforeTheSocket(t *testing.T) {
 	for _, s := range settingCases() {
 		t.Run(s.name, func(t *testing.T) {
-			c := lazyConn(t)
+			c := conntest.New(t)
 			_, err := s.get(c)
-			checkOpError(t, err, opShape{op: "get", network: "udp", is: syscall.EBADF, text: s.name})
+			conntest.CheckOpError(t, err, conntest.OpError{Op: "get", Network: "udp", Is: syscall.EBADF, Text: s.name})
 			for _, v := range s.valid {
 				if err := s.set(c, v); err != nil {
 					t.Fatal(err)
@@ -109,11 +112,11 @@ func TestSettingsByOption(t *testing.T) {
 	for _, s := range settingCases() {
 		for _, v := range s.valid {
 			// Of options given twice the later wins.
-			c := lazyConn(t, s.option(s.valid[len(s.valid)-1]), s.option(v))
+			c := conntest.New(t, s.option(s.valid[len(s.valid)-1]), s.option(v))
 			if got, err := s.get(c); err != nil || got != v {
 				t.Errorf("%s: asked for %d it reads %d, %v", s.name, v, got, err)
 			}
-			c = boundConn(t, "udp4", "127.0.0.1:0", s.option(s.valid[len(s.valid)-1]), s.option(v))
+			c = conntest.Loopback(t, s.option(s.valid[len(s.valid)-1]), s.option(v))
 			if got, err := s.get(c); err != nil || !s.is(got, v) {
 				t.Errorf("%s: asked for %d the socket has %d, %v", s.name, v, got, err)
 			}
@@ -122,9 +125,9 @@ func TestSettingsByOption(t *testing.T) {
 }
 
 func TestSettingsOnASocket(t *testing.T) {
-	needIPv6(t)
+	testenv.NeedIPv6(t)
 	for _, network := range []string{"udp4", "udp6", "udp"} {
-		c := boundConn(t, network, ":0")
+		c := conntest.Listen(t, network, ":0")
 		for _, s := range settingCases() {
 			for _, v := range s.valid {
 				if err := s.set(c, v); err != nil {
@@ -139,7 +142,7 @@ func TestSettingsOnASocket(t *testing.T) {
 }
 
 func TestSettingsOutOfRange(t *testing.T) {
-	lazy, bound := lazyConn(t), boundConn(t, "udp4", "127.0.0.1:0")
+	lazy, bound := conntest.New(t), conntest.Loopback(t)
 	for _, s := range settingCases() {
 		for _, c := range []*datagram.Conn{lazy, bound} {
 			if err := s.set(c, s.valid[0]); err != nil {
@@ -150,26 +153,23 @@ func TestSettingsOutOfRange(t *testing.T) {
 				network = "udp4"
 			}
 			for _, v := range s.bad {
-				before := stateOf(c)
-				checkOpError(t, s.set(c, v), opShape{
-					op: "set", network: network, source: before.local, is: syscall.EINVAL, text: s.name,
+				before := conntest.StateOf(c)
+				conntest.CheckOpError(t, s.set(c, v), conntest.OpError{
+					Op: "set", Network: network, Source: before.Local, Is: syscall.EINVAL, Text: s.name,
 				})
-				checkUnchanged(t, c, before)
+				conntest.CheckUnchanged(t, c, before)
 			}
 		}
 		for _, v := range s.bad {
 			_, err := datagram.New(s.option(v))
-			checkOpError(t, err, opShape{op: "new", network: "udp", is: syscall.EINVAL, text: s.name})
+			conntest.CheckOpError(t, err, conntest.OpError{Op: "new", Network: "udp", Is: syscall.EINVAL, Text: s.name})
 		}
 	}
 }
 
-// noInterface is one that no host has.
-var noInterface = &net.Interface{Index: 1 << 30, Name: "none"}
-
 // Any call that makes the socket meets what the system does not accept.
 func TestSettingRefusedByTheSystem(t *testing.T) {
-	sink := boundConn(t, "udp4", "127.0.0.1:0")
+	sink := conntest.Loopback(t)
 	const name = "multicast interface"
 	uses := append([]firstUse{
 		{"Bind", func(t *testing.T, c *datagram.Conn, _ netip.AddrPort) error {
@@ -177,7 +177,7 @@ func TestSettingRefusedByTheSystem(t *testing.T) {
 		}},
 		{"Connect", func(_ *testing.T, c *datagram.Conn, to netip.AddrPort) error { return c.Connect(to) }},
 		{"Recv", func(t *testing.T, c *datagram.Conn, _ netip.AddrPort) error {
-			awaitClosed(t, c.Recv(), "what cannot receive")
+			await.Closed(t, "what cannot receive", c.Recv())
 			return c.Err()
 		}},
 		{"Serve", func(t *testing.T, c *datagram.Conn, _ netip.AddrPort) error {
@@ -189,8 +189,8 @@ func TestSettingRefusedByTheSystem(t *testing.T) {
 	}, sendUses...)
 	for _, use := range uses {
 		t.Run(use.name, func(t *testing.T) {
-			c := lazyConn(t)
-			if err := c.SetMulticastInterface(noInterface); err != nil {
+			c := conntest.New(t)
+			if err := c.SetMulticastInterface(conntest.NoInterface); err != nil {
 				t.Fatal(err)
 			}
 			err := use.use(t, c, sink.LocalAddr())
@@ -214,13 +214,13 @@ func TestSettingRefusedByTheSystem(t *testing.T) {
 		})
 	}
 	t.Run("Listen", func(t *testing.T) {
-		_, err := datagram.Listen(t.Context(), "udp4", "127.0.0.1:0", datagram.WithMulticastInterface(noInterface))
-		checkOpError(t, err, opShape{
-			op: "listen", network: "udp4", addr: netip.MustParseAddrPort("127.0.0.1:0"), text: name,
+		_, err := datagram.Listen(t.Context(), "udp4", "127.0.0.1:0", datagram.WithMulticastInterface(conntest.NoInterface))
+		conntest.CheckOpError(t, err, conntest.OpError{
+			Op: "listen", Network: "udp4", Addr: netip.MustParseAddrPort("127.0.0.1:0"), Text: name,
 		})
 	})
 	t.Run("Dial", func(t *testing.T) {
-		_, err := datagram.Dial(t.Context(), "udp4", sink.LocalAddr().String(), datagram.WithMulticastInterface(noInterface))
+		_, err := datagram.Dial(t.Context(), "udp4", sink.LocalAddr().String(), datagram.WithMulticastInterface(conntest.NoInterface))
 		if op, ok := err.(*net.OpError); !ok || op.Net != "udp4" {
 			t.Errorf("Dial: %v", err)
 		}
@@ -229,71 +229,36 @@ func TestSettingRefusedByTheSystem(t *testing.T) {
 
 // A setting that the system refuses is not remembered either.
 func TestRefusedSettingIsNotRemembered(t *testing.T) {
-	c := boundConn(t, "udp4", "127.0.0.1:0")
-	lo := loopbackInterface(t)
+	c := conntest.Loopback(t)
+	lo := conntest.LoopbackInterface(t)
 	if err := c.SetMulticastInterface(lo); err != nil {
 		t.Fatal(err)
 	}
-	before := stateOf(c)
-	err := c.SetMulticastInterface(noInterface)
+	before := conntest.StateOf(c)
+	err := c.SetMulticastInterface(conntest.NoInterface)
 	if err == nil {
 		t.Fatal("the interface does not exist")
 	}
-	checkOpError(t, err, opShape{op: "set", network: "udp4", source: before.local, text: "multicast interface"})
-	checkUnchanged(t, c, before)
-	if before.multicastInterface != lo.Name {
-		t.Errorf("the interface is %q, want %q", before.multicastInterface, lo.Name)
+	conntest.CheckOpError(t, err, conntest.OpError{Op: "set", Network: "udp4", Source: before.Local, Text: "multicast interface"})
+	conntest.CheckUnchanged(t, c, before)
+	if before.MulticastInterface != lo.Name {
+		t.Errorf("the interface is %q, want %q", before.MulticastInterface, lo.Name)
 	}
-}
-
-func TestMulticastInterfaceUnset(t *testing.T) {
-	for _, c := range []*datagram.Conn{lazyConn(t), boundConn(t, "udp4", "127.0.0.1:0")} {
-		check := func(want string) {
-			t.Helper()
-			ifi, err := c.MulticastInterface()
-			name := ""
-			if ifi != nil {
-				name = ifi.Name
-			}
-			if err != nil || name != want {
-				t.Errorf("the interface is %q, %v; want %q", name, err, want)
-			}
-		}
-		check("")
-		lo := loopbackInterface(t)
-		if err := c.SetMulticastInterface(lo); err != nil {
-			t.Fatal(err)
-		}
-		check(lo.Name)
-		if err := c.SetMulticastInterface(nil); err != nil {
-			t.Fatal(err)
-		}
-		check("")
-	}
-}
-
-func loopbackInterface(t *testing.T) *net.Interface {
-	t.Helper()
-	ifi, err := datagram.InterfaceByAddr(loopback4)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ifi
 }
 
 func TestNoDescriptorBeforeTheSocket(t *testing.T) {
-	c := lazyConn(t)
+	c := conntest.New(t)
 	_, err := c.SyscallConn()
-	checkOpError(t, err, opShape{op: "raw", network: "udp", is: syscall.EBADF})
+	conntest.CheckOpError(t, err, conntest.OpError{Op: "raw", Network: "udp", Is: syscall.EBADF})
 	_, err = c.File()
-	checkOpError(t, err, opShape{op: "file", network: "udp", is: syscall.EBADF})
+	conntest.CheckOpError(t, err, conntest.OpError{Op: "file", Network: "udp", Is: syscall.EBADF})
 	if c.LocalAddr() != (netip.AddrPort{}) || c.RemoteAddr() != (netip.AddrPort{}) {
 		t.Errorf("addresses %v and %v without a socket", c.LocalAddr(), c.RemoteAddr())
 	}
 }
 
 func TestData(t *testing.T) {
-	c := lazyConn(t, datagram.WithData("earlier"), datagram.WithData("first"))
+	c := conntest.New(t, datagram.WithData("earlier"), datagram.WithData("first"))
 	if c.Data() != "first" {
 		t.Errorf("data is %v", c.Data())
 	}

@@ -1,11 +1,10 @@
 package datagram
 
 import (
-	"context"
 	"testing"
-	"time"
 
 	"example.com/datagram/internal/socket"
+	"example.com/datagram/internal/testing/await"
 )
 
 // What went into the channel while the receiver waited for room counts in the next snapshot, not in a later one.
@@ -24,13 +23,12 @@ func TestSnapshotWhileTheReceiverHands(t *testing.T) {
 	r := &c.recv
 	for waits := false; !waits; {
 		r.mu.Lock()
-		if waits = r.handing; !waits {
+		if waits = r.offering; !waits {
 			r.mu.Unlock()
 		}
 	}
 	<-ch
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
+	ctx := await.Context(t)
 	for len(ch) == 0 && ctx.Err() == nil { // the receiver hands the second over, and waits for mu
 	}
 	r.mu.Unlock()

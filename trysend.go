@@ -4,25 +4,27 @@ import (
 	"errors"
 	"math"
 	"net"
+	"net/netip"
 	"sync"
 	"syscall"
 
-	"example.com/datagram/internal/send"
+	"example.com/datagram/internal/sendqueue"
 	"example.com/datagram/internal/socket"
 )
 
-// TrySend hands a datagram to the system on the calling goroutine, without
-// queueing or waiting, and returns the size of its payload. It is
-// [ErrWouldBlock] when the system has no room or queued datagrams are still
-// before it, and ENOBUFS when the network device has none. Destinations are as
-// for [Conn.Send]. On Windows it may last as long as one call of WSASendTo.
-// libuv calls it uv_udp_try_send.
+// TrySend passes a datagram to the system on the calling goroutine, without
+// queueing or waiting, and returns the size of its payload. It returns
+// [ErrWouldBlock] if the system has no room or if datagrams are still queued
+// ahead, and ENOBUFS if the network device has no room. Destinations are as for
+// [Conn.Send]. On Windows it may take as long as one call of WSASendTo. libuv
+// calls it uv_udp_try_send.
 func (c *Conn) TrySend(d Datagram) (int, error) {
 	return c.trySend(&d, nil)
 }
 
-// TrySendBuffers is TrySend for one datagram in several pieces: d.Payload, then bufs.
-// No piece at all is EINVAL; empty ones make an empty datagram.
+// TrySendBuffers is like TrySend, and gathers one datagram from several pieces:
+// d.Payload, followed by bufs. Without any piece it returns EINVAL; empty
+// pieces make an empty datagram.
 func (c *Conn) TrySendBuffers(d Datagram, bufs [][]byte) (int, error) {
 	if d.Payload == nil && len(bufs) == 0 {
 		return 0, c.sendError(&d, c.argumentError())
@@ -31,7 +33,8 @@ func (c *Conn) TrySendBuffers(d Datagram, bufs [][]byte) (int, error) {
 }
 
 func (c *Conn) trySend(d *Datagram, bufs [][]byte) (int, error) {
-	s, err := c.destination(send.NeverWait, d)
+	to, s, err := c.destination(sendqueue.NeverWait, d)
+	d.Addr = to
 	if err != nil {
 		return 0, c.sendError(d, err)
 	}
@@ -39,34 +42,36 @@ func (c *Conn) trySend(d *Datagram, bufs [][]byte) (int, error) {
 	defer a.free()
 	payload := d.Payload
 	if len(bufs) > 0 {
-		if _, err := send.Total(payload, bufs); err != nil {
+		if _, err := sendqueue.Total(payload, bufs); err != nil {
 			return 0, c.sendError(d, err)
 		}
 		payload = a.gather(payload, bufs, s.info.UDP)
 	}
-	a.add(d, payload)
+	a.add(d, to, payload)
 	if _, err := c.send.Try(a.datagrams); err != nil {
 		return 0, c.tryError(d, err)
 	}
 	return len(payload), nil
 }
 
-// TrySendBatch is TrySend for many datagrams, with fewer system calls. It
-// returns how many of them, from the first on, went, and why the next one did
-// not, which is nil if all went. libuv calls it uv_udp_try_send2.
+// TrySendBatch is like TrySend for many datagrams, with fewer system calls. It
+// sends them in order and returns how many were sent. If that is fewer than
+// all, the error says why the next one was not. libuv calls it
+// uv_udp_try_send2.
 func (c *Conn) TrySendBatch(ds []Datagram) (int, error) {
-	if c.closed.Load() { // also if there is no datagram to be refused
+	if c.closed.Load() { // checked here for an empty ds
 		return 0, c.opError("write", nil, net.ErrClosed)
 	}
 	a := attempts.Get().(*attempt)
 	defer a.free()
 	for sent := 0; ; {
-		a.datagrams, a.controls = a.datagrams[:0], a.controls[:0]
+		a.clear()
 		var refused error
 		for i := sent; i < len(ds) && len(a.datagrams) < cap(a.datagrams) && refused == nil; i++ {
-			d := ds[i]
-			if _, refused = c.destination(send.NeverWait, &d); refused == nil {
-				a.add(&d, d.Payload)
+			d := &ds[i]
+			var to netip.AddrPort
+			if to, _, refused = c.destination(sendqueue.NeverWait, d); refused == nil {
+				a.add(d, to, d.Payload)
 			}
 		}
 		n, err := 0, refused
@@ -86,7 +91,7 @@ func (c *Conn) TrySendBatch(ds []Datagram) (int, error) {
 	}
 }
 
-// tryError is sendError for those who do not wait.
+// tryError is sendError for methods that do not wait.
 func (c *Conn) tryError(d *Datagram, err error) error {
 	if errors.Is(err, syscall.EAGAIN) {
 		return ErrWouldBlock
@@ -94,52 +99,57 @@ func (c *Conn) tryError(d *Datagram, err error) error {
 	return c.sendError(d, err)
 }
 
-// An attempt is what TrySend works on.
+// An attempt is the scratch memory of TrySend.
 type attempt struct {
 	datagrams []socket.Outgoing
-	controls  []socket.Control
+	metas     []Metadata
 	gathered  []byte
 }
 
-// attemptDatagrams is how many datagrams TrySendBatch hands over together.
-const attemptDatagrams = 64
+// attemptDatagrams is how many datagrams TrySendBatch submits at a time: enough for full messages of
+// segments (batch.MaxSegments), since the rest of an attempt makes a short one.
+const attemptDatagrams = 128
 
 var attempts = sync.Pool{New: func() any {
 	return &attempt{
 		datagrams: make([]socket.Outgoing, 0, attemptDatagrams),
-		controls:  make([]socket.Control, 0, attemptDatagrams), // never grows: there are pointers to it
+		metas:     make([]Metadata, 0, attemptDatagrams), // must not grow: datagrams point into it
 	}
 }}
 
-func (a *attempt) add(d *Datagram, payload []byte) {
-	out := d.outgoing(payload)
-	if control := d.control(); control != nil {
-		a.controls = append(a.controls, *control)
-		out.Control = &a.controls[len(a.controls)-1]
+func (a *attempt) add(d *Datagram, to netip.AddrPort, payload []byte) {
+	a.datagrams = append(a.datagrams, socket.Outgoing{Payload: payload, Addr: to, Name: d.name})
+	if d.Meta.asks() {
+		a.metas = append(a.metas, d.Meta)
+		a.datagrams[len(a.datagrams)-1].Control = a.metas[len(a.metas)-1].control()
 	}
-	a.datagrams = append(a.datagrams, out)
 }
 
-// gather puts pieces together. Of what no UDP datagram can hold it takes so much
-// that the kernel says so.
+// gather joins the pieces of a payload. Of a payload that no UDP datagram can
+// hold, it copies just enough for the kernel to refuse it.
 func (a *attempt) gather(payload []byte, bufs [][]byte, udp bool) []byte {
 	limit := math.MaxInt
 	if udp {
-		limit = send.TooLong
+		limit = sendqueue.TooLong
 	}
 	gathered := append(a.gathered[:0], payload[:min(len(payload), limit)]...)
 	for _, b := range bufs {
 		gathered = append(gathered, b[:min(len(b), limit-len(gathered))]...)
 	}
-	if cap(gathered) <= 2*send.TooLong { // larger ones are too rare to keep
+	if cap(gathered) <= 2*sendqueue.TooLong { // larger ones are too rare to keep
 		a.gathered = gathered
 	}
 	return gathered
 }
 
-func (a *attempt) free() {
+// clear drops all references to what was sent.
+func (a *attempt) clear() {
 	clear(a.datagrams)
-	clear(a.controls)
-	a.datagrams, a.controls = a.datagrams[:0], a.controls[:0]
+	clear(a.metas)
+	a.datagrams, a.metas = a.datagrams[:0], a.metas[:0]
+}
+
+func (a *attempt) free() {
+	a.clear()
 	attempts.Put(a)
 }

@@ -6,12 +6,13 @@ import (
 	"os"
 
 	"example.com/datagram/bench/internal/child"
+	"example.com/datagram/bench/internal/library"
 	"example.com/datagram/bench/internal/load"
 	"example.com/datagram/bench/internal/mark"
 	"example.com/datagram/bench/internal/peer"
 )
 
-// childMain is the bench binary as a measured process: "bench child role=… peer=…".
+// childMain runs the bench binary as a measured process: "bench child role=… peer=…".
 func childMain(list []string) error {
 	a, err := child.Parse(list)
 	if err != nil {
@@ -33,8 +34,13 @@ func childMain(list []string) error {
 	return ctl.Run(ready)
 }
 
-// open starts the traffic of a role and tells ctl how to stop it.
+// open starts the traffic of a role and sets up ctl to stop it.
 func open(p peer.Peer, a *child.Args, ctl *child.Control) (mark.Ready, error) {
+	if library.Has(a.Role) {
+		h, err := library.Open(a, ctl.Counts, p.Conn)
+		ctl.Stop = h.Close
+		return mark.Ready{Addr: h.Addr.String()}, err
+	}
 	group := peer.NewGroup(child.Fatal)
 	ctl.Stop = group.Close
 	switch a.Role {
@@ -79,11 +85,14 @@ func openFlow(p peer.Peer, a *child.Args, ctl *child.Control) (mark.Ready, error
 		return mark.Ready{}, err
 	}
 	sender.Go(h)
+	if a.Collect > 0 {
+		go ctl.Counts.Collect()
+	}
 	ctl.Stop = func() {
 		sender.Wait()
 		ctl.Counts.Drain()
 		if a.Receivers == 1 {
-			receivers.Close() // it publishes its rest; where there are many, each has done so at once
+			receivers.Close() // publishes the rest of its counts; many receivers publish each at once
 		}
 		sender.Close()
 	}
@@ -102,7 +111,7 @@ func openSend(p peer.Peer, a *child.Args, ctl *child.Control, g *peer.Group) (ma
 	}
 	g.Go(h)
 	ctl.Stop = func() {
-		g.Wait() // its source has ended: not one send meets a closed socket
+		g.Wait() // until its source ends, so that no send meets a closed socket
 		g.Close()
 	}
 	return mark.Ready{}, nil
@@ -124,7 +133,7 @@ func openPing(p peer.Peer, a *child.Args, ctl *child.Control, g *peer.Group) (ma
 	return mark.Ready{}, nil
 }
 
-// openIdle opens receivers that nobody sends to, and reports what they cost.
+// openIdle opens receivers that nobody sends to, and reports their cost.
 func openIdle(p peer.Peer, a *child.Args, ctl *child.Control, g *peer.Group) (mark.Ready, error) {
 	open := p.Idle
 	if open == nil {
@@ -137,7 +146,7 @@ func openIdle(p peer.Peer, a *child.Args, ctl *child.Control, g *peer.Group) (ma
 		}
 		return err
 	}
-	if err := one(); err != nil { // what the first brings along once is not counted
+	if err := one(); err != nil { // do not count the one-time costs of the first
 		return mark.Ready{}, err
 	}
 	child.Settle()
@@ -148,6 +157,6 @@ func openIdle(p peer.Peer, a *child.Args, ctl *child.Control, g *peer.Group) (ma
 		}
 	}
 	child.Settle()
-	ctl.Stop = func() {} // they have waited; closing them is not what is measured
+	ctl.Stop = func() {} // closing them is not measured
 	return mark.Ready{RSS: child.RSS() - base, Slab: child.Slab() - kernel}, nil
 }

@@ -11,20 +11,23 @@ import (
 	"strings"
 
 	"example.com/datagram/bench/internal/child"
+	"example.com/datagram/bench/internal/library"
 	"example.com/datagram/bench/internal/peer"
+	"example.com/datagram/bench/internal/report"
 )
 
-// contender is a peer of any language: how to start it, and what it cannot do.
+// contender is a peer in any language: how to start it, and what it cannot do.
 type contender struct {
 	name   string
-	family string // contenders of one family are variants: the best of them counts
+	family string // contenders of one family are variants, of which the best counts
 	about  string
 	absent string // why it cannot run at all
 	argv   func(child.Args) []string
-	lacks  func(child.Args) string // why it has no part in a workload, "" if it has
+	lacks  func(child.Args) string // why it does not take part in a workload, or ""
 }
 
-// contenders lists all, in the order in which they run. Programs in C are compiled into dir.
+// contenders returns all contenders in the order in which they run. It compiles those in C into
+// dir.
 func contenders(dir string) ([]contender, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -33,8 +36,7 @@ func contenders(dir string) ([]contender, error) {
 	var list []contender
 	for _, p := range peer.Peers() {
 		list = append(list, contender{
-			name:  p.Name,
-			about: p.About,
+			name: p.Name, family: p.Family, about: p.About,
 			argv: func(a child.Args) []string {
 				a.Peer = p.Name
 				return append([]string{self, "child"}, a.Strings()...)
@@ -45,24 +47,30 @@ func contenders(dir string) ([]contender, error) {
 	return append(list, cContenders(dir)...), nil
 }
 
-// Reasons that peers share.
+// Reasons common to several peers.
 const (
 	noPing  = "one datagram in flight: nothing to batch"
 	noRole  = "there for other workloads"
-	noIdle  = "not made for thousands of sockets in one process"
-	noBatch = "nothing coalesces: the same as raw-mmsg"
+	noMany  = "not made for thousands of sockets in one process"
+	noShare = "one socket on its port"
 )
 
 func goLacks(p peer.Peer, a child.Args) string {
 	switch {
+	case library.Has(a.Role) && p.Conn != nil:
+		return library.Lacks(a.Role)
+	case p.PingOnly && a.Role != "ping":
+		return noRole
 	case a.Role == "ping" && p.Ping == nil:
 		return noPing
 	case p.Idle != nil && a.Role == "idle":
 		return ""
 	case p.Echo == nil && a.Role == "echo", p.Receive == nil && a.Role != "ping" && a.Role != "echo":
 		return noRole
+	case a.Handles > 0 && !p.Shares:
+		return noShare
 	case (a.Role == "idle" || a.Receivers > 1) && !p.ManySockets:
-		return noIdle
+		return noMany
 	}
 	return ""
 }
@@ -70,7 +78,7 @@ func goLacks(p peer.Peer, a child.Args) string {
 //go:embed c
 var sources embed.FS
 
-// cContenders compiles the programs in C and returns their modes.
+// cContenders compiles the C programs and returns their modes.
 func cContenders(dir string) []contender {
 	raw, uv := "", ""
 	if err := compile(dir, []string{"raw_flow", "raw_echo"}, "-lpthread"); err != nil {
@@ -91,43 +99,35 @@ func cContenders(dir string) []contender {
 			},
 		}
 	}
-	const libuv = "libuv" // the family
 	all := func(child.Args) string { return "" }
 	return []contender{
-		mk("libuv-send", libuv, "send", "libuv, uv_udp_send with 64 requests, one read a datagram", uv, all),
-		mk("libuv-mmsg", libuv, "mmsg", "libuv, uv_udp_send with 64 requests, UV_UDP_RECVMMSG", uv, all),
-		mk("libuv-try", libuv, "try", "libuv, uv_udp_try_send, UV_UDP_RECVMMSG", uv, all),
+		mk("libuv-send", report.Libuv, "send", "libuv, uv_udp_send with 64 requests, one read a datagram", uv, all),
+		mk("libuv-mmsg", report.Libuv, "mmsg", "libuv, uv_udp_send with 64 requests, UV_UDP_RECVMMSG", uv, all),
+		mk("libuv-try", report.Libuv, "try", "libuv, uv_udp_try_send, UV_UDP_RECVMMSG", uv, all),
 		mk("raw-plain", "", "plain", "C, sendto and recvfrom", raw, plainLacks),
-		mk("raw-mmsg", "", "mmsg", "C, sendmmsg and recvmmsg of 64", raw, mmsgLacks),
-		mk("raw-gso", "", "gso", "C, UDP_SEGMENT and UDP_GRO: what the kernel can do", raw, gsoLacks),
+		mk("raw-mmsg", "", "mmsg", "C, sendmmsg and recvmmsg of 64", raw, batchLacks),
+		mk("raw-gso", "", "gso", "C, UDP_SEGMENT and UDP_GRO: what the kernel can do", raw, batchLacks),
 	}
 }
 
 func plainLacks(a child.Args) string {
 	if a.Receivers > 1 {
-		return noIdle
+		return noMany
 	}
 	return ""
 }
 
-func mmsgLacks(a child.Args) string {
+func batchLacks(a child.Args) string {
 	switch a.Role {
 	case "ping":
 		return noPing
 	case "idle":
 		return "the same as raw-plain"
 	}
-	return plainLacks(a)
+	return ""
 }
 
-func gsoLacks(a child.Args) string {
-	if a.Role == "echo" || a.Dests > 1 {
-		return noBatch
-	}
-	return mmsgLacks(a)
-}
-
-// compile builds C programs into dir. Its error is the reason to show for leaving them out.
+// compile compiles C programs into dir. Its error is the reason shown for leaving them out.
 func compile(dir string, programs []string, libs ...string) error {
 	if _, err := exec.LookPath("cc"); err != nil {
 		return errors.New("no C compiler (cc)")

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// machine names what the figures were measured on and with. libuv is a compiled libuv peer, which
-// knows its version; it need not exist.
+// machine describes the machine and the software that were measured. libuv is the path of a
+// compiled libuv peer, which knows its version; it need not exist.
 func machine(libuv string) report.Machine {
 	m := report.Machine{
 		CPU:     cpuModel(),
@@ -34,7 +34,8 @@ func machine(libuv string) report.Machine {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, d := range info.Deps {
 			switch d.Path {
-			case "golang.org/x/net", "github.com/panjf2000/gnet/v2", "golang.zx2c4.com/wireguard":
+			case "golang.org/x/net", "github.com/panjf2000/gnet/v2", "golang.zx2c4.com/wireguard",
+				"github.com/quic-go/quic-go", "github.com/xtaci/kcp-go/v5", "github.com/miekg/dns":
 				m.Modules[d.Path] = d.Version
 			}
 		}
@@ -57,7 +58,8 @@ func cpuModel() string {
 	return runtime.GOARCH
 }
 
-// loadAverage is the machine's load over the last minute: figures from a busy machine are worth less.
+// loadAverage returns the machine's load over the last minute. Figures from a busy machine are less
+// reliable.
 func loadAverage() string {
 	b, err := os.ReadFile("/proc/loadavg")
 	if err != nil {

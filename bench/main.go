@@ -3,13 +3,13 @@
 //
 //	cd bench && go run .
 //
-// Three commands of their own:
+// There are three other commands:
 //
 //	go run . overload           answers in time of a server that is offered too much
 //	go run . stamps             the error of kernel time stamps
 //	go run . soak -duration 2h  uses datagram for hours on end and checks that nothing is missing afterwards
 //
-// It runs on Linux. README.md says what the workloads are and what makes them fair.
+// It runs on Linux. README.md describes the workloads and what makes them fair.
 package main
 
 import (
@@ -27,7 +27,10 @@ import (
 	"example.com/datagram/bench/internal/soak"
 )
 
-// options are the command line.
+// readmeRun selects what the chart and the table of the main README show.
+const readmeRun = `^(flow64|flow1200(x256)?|veth1200|senders256|echo256|echohalf|pingpong|flows\d+)$`
+
+// options are the command line options.
 type options struct {
 	run, peers *regexp.Regexp
 	duration   time.Duration
@@ -67,14 +70,14 @@ func run(args []string) error {
 func parseFlags(args []string) (options, error) {
 	var o options
 	fs := flag.NewFlagSet("bench", flag.ExitOnError)
-	run := fs.String("run", "", "run only workloads that match this regular expression")
+	run := fs.String("run", "", "run only workloads that match this regular expression; \"readme\" for those that the main README shows")
 	peers := fs.String("peers", "", "run only peers that match this regular expression, and "+report.Baseline)
-	fs.DurationVar(&o.duration, "duration", time.Second, "how long each peer runs in each round")
-	fs.IntVar(&o.rounds, "rounds", 5, "how often; the tables show medians")
+	fs.DurationVar(&o.duration, "duration", 400*time.Millisecond, "how long each peer runs in each round")
+	fs.IntVar(&o.rounds, "rounds", 7, "number of rounds; the tables show medians")
 	fs.StringVar(&o.json, "json", "", "write all figures to this file")
 	fs.StringVar(&o.svg, "svg", "", "write the chart to PREFIX-light.svg and PREFIX-dark.svg")
-	fs.StringVar(&o.from, "from", "", "measure nothing: print and draw what an earlier run wrote with -json")
-	fs.BoolVar(&o.quick, "quick", false, "a few milliseconds each, to see that all works")
+	fs.StringVar(&o.from, "from", "", "print and draw the figures that an earlier run wrote with -json, without measuring")
+	fs.BoolVar(&o.quick, "quick", false, "run everything for a few milliseconds, to check that it works")
 	if err := fs.Parse(args); err != nil {
 		return o, err
 	}
@@ -85,6 +88,9 @@ func parseFlags(args []string) (options, error) {
 		o.duration, o.rounds = 20*time.Millisecond, 1
 	}
 	var err error
+	if *run == "readme" {
+		*run = readmeRun
+	}
 	if o.run, err = regexp.Compile(*run); err != nil {
 		return o, err
 	}
@@ -92,11 +98,11 @@ func parseFlags(args []string) (options, error) {
 	return o, err
 }
 
-// soakMain is the bench binary as a soak.
+// soakMain runs the bench binary as a soak.
 func soakMain(args []string, out io.Writer) error {
 	fs := flag.NewFlagSet("bench soak", flag.ExitOnError)
-	duration := fs.Duration("duration", time.Minute, "how long")
-	seed := fs.Uint64("seed", uint64(time.Now().UnixNano()), "for the choices; by default one of its own")
+	duration := fs.Duration("duration", time.Minute, "how long to soak")
+	seed := fs.Uint64("seed", uint64(time.Now().UnixNano()), "seed of the random choices; by default a new one")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
@@ -109,7 +115,7 @@ func soakMain(args []string, out io.Writer) error {
 	return soak.Run(ctx, *duration, *seed, out)
 }
 
-// benchMain measures, or loads, a run and reports it.
+// benchMain measures or loads a run, and reports it.
 func benchMain(o options, out io.Writer) error {
 	var r *report.Run
 	var err error
@@ -130,8 +136,9 @@ func benchMain(o options, out io.Writer) error {
 	}
 	r.Summarize()
 	r.Judge()
-	r.Growth(out, flowSeries, "growth from 1 to 10,000 flows")
-	r.Growth(out, connSeries, "growth from 1 to 10,000 sockets")
+	r.GridTable(out)
+	r.Growth(out, report.Flows, "growth from 1 to 10,000 destinations")
+	r.Growth(out, report.Conns, "growth from 1 to 10,000 sockets")
 	r.TargetTable(out)
 	if o.json != "" {
 		if err := r.Save(o.json); err != nil {

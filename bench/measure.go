@@ -12,18 +12,24 @@ import (
 	"example.com/datagram/bench/internal/report"
 )
 
-// meter runs one contender once in one workload.
+// meter runs a contender once in a workload.
 type meter struct {
 	duration time.Duration
-	load     func(child.Args) []string // the command of the neutral load
+	load     func(child.Args) []string // command of the neutral load
+	count    bool                      // count system calls, which slows all of them down
 }
 
-// warm is how long traffic runs before it counts.
+// start starts a process of the contender.
+func (m *meter) start(ctx context.Context, argv []string) (*process, error) {
+	return start(ctx, argv, m.count)
+}
+
+// warm lets traffic run before it counts.
 func (m *meter) warm() { time.Sleep(min(m.duration/5, 300*time.Millisecond)) }
 
-// between takes a mark of each process, lets them run, and takes another. The first is the one that
-// receives; it is marked last at the beginning and first at the end, so that its figures lie within
-// the others'. A machine so busy that nothing arrives gets more time.
+// between takes a mark of each process, lets them run, and takes another. The first process is the
+// receiver. It is marked last at the beginning and first at the end, so that its interval lies
+// within the others'. If the machine is so busy that nothing arrives, it gets more time.
 func (m *meter) between(ps ...*process) (begin, end []mark.Mark, err error) {
 	m.warm()
 	begin, end = make([]mark.Mark, len(ps)), make([]mark.Mark, len(ps))
@@ -47,7 +53,7 @@ func (m *meter) between(ps ...*process) (begin, end []mark.Mark, err error) {
 
 // flow measures sender and receivers in one process.
 func (m *meter) flow(ctx context.Context, c contender, a child.Args) (report.Figures, error) {
-	p, err := start(ctx, c.argv(a))
+	p, err := m.start(ctx, c.argv(a))
 	if err != nil {
 		return nil, err
 	}
@@ -71,13 +77,18 @@ func (m *meter) flow(ctx context.Context, c contender, a child.Args) (report.Fig
 		report.RSS:   float64(end[0].RSS),
 		report.Total: float64(last.Received),
 	}
+	m.addKernel(f, d.received, d)
+	if a.Collect > 0 {
+		f[report.GCStop] = float64(last.GCStop)
+	}
 	return d.addAllocs(f, report.Allocs, d.received), nil
 }
 
-// split measures sender and receiver in a process each. With many clients the neutral load sends.
+// split measures sender and receiver in separate processes. With many clients the neutral load
+// sends.
 func (m *meter) split(ctx context.Context, c contender, a child.Args) (report.Figures, error) {
 	a.Role = "recv"
-	recv, err := start(ctx, c.argv(a))
+	recv, err := m.start(ctx, c.argv(a))
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +100,7 @@ func (m *meter) split(ctx context.Context, c contender, a child.Args) (report.Fi
 	} else {
 		a.Role, argv = "send", c.argv
 	}
-	send, err := start(ctx, argv(a))
+	send, err := m.start(ctx, argv(a))
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +113,7 @@ func (m *meter) split(ctx context.Context, c contender, a child.Args) (report.Fi
 	if err != nil {
 		return nil, err
 	}
-	time.Sleep(50 * time.Millisecond) // what is queued at the receiver is not lost
+	time.Sleep(50 * time.Millisecond) // lets the receiver receive what is queued
 	got, err := recv.stop()
 	if err != nil {
 		return nil, err
@@ -116,9 +127,13 @@ func (m *meter) split(ctx context.Context, c contender, a child.Args) (report.Fi
 		report.CPURecv: r.cpu / r.received,
 		report.Loss:    loss(sent, got),
 	}
-	if a.Clients == 0 && s.sent > 0 {
+	if a.Clients > 0 {
+		f[report.LoadBusy] = s.cpu / s.ns
+		m.addKernel(f, r.received, r)
+	} else if s.sent > 0 {
 		f[report.CPUSend] = s.cpu / s.sent
 		s.addAllocs(f, report.AllocsSend, s.sent)
+		m.addKernel(f, r.received, r, s)
 	}
 	return r.addAllocs(f, report.AllocsRecv, r.received), nil
 }
@@ -135,13 +150,13 @@ func (m *meter) ping(ctx context.Context, c contender, a child.Args) (report.Fig
 
 func (m *meter) answer(ctx context.Context, c contender, a child.Args, role string, argv func(child.Args) []string) (report.Figures, error) {
 	a.Role = "echo"
-	server, err := start(ctx, c.argv(a))
+	server, err := m.start(ctx, c.argv(a))
 	if err != nil {
 		return nil, err
 	}
 	defer server.kill()
 	a.Dest, a.Role = server.ready.Addr, role
-	client, err := start(ctx, argv(a))
+	client, err := m.start(ctx, argv(a))
 	if err != nil {
 		return nil, err
 	}
@@ -163,19 +178,27 @@ func (m *meter) answer(ctx context.Context, c contender, a child.Args, role stri
 	replies, served := since(begin[0], end[0]), since(begin[1], end[1])
 	n := replies.received * served.ns / replies.ns // the server's marks lie a little further apart
 	f := report.Figures{
-		report.Rate: replies.rate(),
-		report.CPU:  served.cpu / n,
-		report.P50:  float64(last.Hist.Quantile(0.5)),
-		report.P99:  float64(last.Hist.Quantile(0.99)),
-		report.P999: float64(last.Hist.Quantile(0.999)),
-		report.Loss: replies.resent / replies.received,
+		report.Rate:     replies.rate(),
+		report.CPU:      served.cpu / n,
+		report.P50:      float64(last.Hist.Quantile(0.5)),
+		report.P99:      float64(last.Hist.Quantile(0.99)),
+		report.P999:     float64(last.Hist.Quantile(0.999)),
+		report.Loss:     replies.resent / replies.received,
+		report.LoadBusy: replies.cpu / replies.ns,
 	}
+	m.addKernel(f, n, served)
 	return served.addAllocs(f, report.Allocs, n), nil
 }
 
-// idle measures what sockets cost that wait.
+// pace returns a share of what a contender can answer, in requests per second.
+func (m *meter) pace(ctx context.Context, c contender, a child.Args, share float64) (int, error) {
+	f, err := m.echo(ctx, c, a)
+	return max(1, int(share*f[report.Rate])), err
+}
+
+// idle measures the cost of idle sockets.
 func (m *meter) idle(ctx context.Context, c contender, a child.Args) (report.Figures, error) {
-	p, err := start(ctx, c.argv(a))
+	p, err := m.start(ctx, c.argv(a))
 	if err != nil {
 		return nil, err
 	}
@@ -189,10 +212,10 @@ func (m *meter) idle(ctx context.Context, c contender, a child.Args) (report.Fig
 	}, nil
 }
 
-// delta is what happened between two marks.
+// delta is the difference of two marks.
 type delta struct {
-	ns, cpu, sent, received, resent, allocs float64
-	managed                                 bool // allocs mean something
+	ns, cpu, sent, received, resent, allocs, switches, calls float64
+	managed                                                  bool // allocs is meaningful
 }
 
 func since(a, b mark.Mark) delta {
@@ -200,13 +223,14 @@ func since(a, b mark.Mark) delta {
 		ns: float64(b.NS - a.NS), cpu: float64(b.CPU - a.CPU),
 		sent: float64(b.Sent - a.Sent), received: float64(b.Received - a.Received),
 		resent: float64(b.Resent - a.Resent), allocs: float64(b.Allocs - a.Allocs),
+		switches: float64(b.Switches - a.Switches), calls: float64(b.Calls - a.Calls),
 		managed: b.Allocs > 0,
 	}
 }
 
 func (d delta) rate() float64 { return d.received / d.ns * float64(time.Second) }
 
-// addAllocs adds the allocations for each of n datagrams; programs in C have none to count.
+// addAllocs adds the allocations for each of n datagrams. C programs have none to count.
 func (d delta) addAllocs(f report.Figures, metric string, n float64) report.Figures {
 	if d.managed {
 		f[metric] = d.allocs / n
@@ -214,7 +238,24 @@ func (d delta) addAllocs(f report.Figures, metric string, n float64) report.Figu
 	return f
 }
 
-// verify checks that every datagram had its length and, if none was lost, that each arrived once.
+// addKernel adds the context switches and system calls of the contender's processes for each
+// thousand of n datagrams.
+func (m *meter) addKernel(f report.Figures, n float64, ds ...delta) {
+	var switches, calls float64
+	for _, d := range ds {
+		switches += d.switches
+		calls += d.calls
+	}
+	f[report.Switches] = 1000 * switches / n
+	// A process that answers makes system calls. Once in some thousand runs the kernel (6.18) was
+	// seen to count none; then there is no figure.
+	if m.count && calls > 0 {
+		f[report.Calls] = 1000 * calls / n
+	}
+}
+
+// verify checks that every datagram had the right length and, if none was lost, that each arrived
+// exactly once.
 func verify(sent, got mark.Mark) error {
 	switch {
 	case got.Bad > 0:

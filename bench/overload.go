@@ -14,14 +14,13 @@ import (
 	"example.com/datagram/bench/internal/mark"
 )
 
-// The overload experiment: a server whose handler waits for something else, a
-// database for instance, and a client that gives up on answers after a while.
-// What it is offered beyond what it can serve waits in the receive buffer, so
-// that after a moment all that it answers is too old, unless it drops what is.
+// The overload experiment: a server whose handler waits for something else, such as a database, and
+// a client that gives up on answers after a while. Requests beyond the server's capacity wait in
+// the receive buffer. After a moment all its answers are too late, unless it drops stale requests.
 const (
 	service  = time.Millisecond
 	patience = 100 * time.Millisecond
-	maxAge   = patience / 2 // leaves time for what is received together, and for the way back
+	maxAge   = patience / 2 // leaves time for the rest of the batch, and for the way back
 )
 
 func overloadMain(args []string, out io.Writer) error {
@@ -58,14 +57,14 @@ func overloadMain(args []string, out io.Writer) error {
 	return table.Flush()
 }
 
-// offered is what came of a load.
+// offered is the outcome of a load.
 type offered struct {
 	answers, inTime int
 	ages            mark.Pairs // from the sending of the request to the answer
 	server          datagram.Stats
 }
 
-// offer sends so many requests a second to a new server.
+// offer sends rate requests per second to a new server.
 func offer(rate float64, duration time.Duration, opts ...datagram.Option) (*offered, error) {
 	ctx := context.Background()
 	server, err := datagram.Listen(ctx, "udp4", "127.0.0.1:0", opts...)
@@ -79,7 +78,7 @@ func offer(rate float64, duration time.Duration, opts ...datagram.Option) (*offe
 	}
 	defer client.Close()
 	go func() {
-		_ = server.Serve(ctx, func(d datagram.Datagram) { // until it is closed
+		_ = server.Serve(ctx, func(d datagram.Datagram) { // until the server is closed
 			time.Sleep(service)
 			_ = server.Send(ctx, d.Reply(d.Payload))
 			d.Release()
@@ -109,7 +108,8 @@ func offer(rate float64, duration time.Duration, opts ...datagram.Option) (*offe
 	return r, err
 }
 
-// request sends requests that carry the time of their sending, each when it is due, however late the answers are.
+// request sends requests with their sending time, each when it is due, however late the answers
+// are.
 func request(client *datagram.Conn, server netip.AddrPort, start time.Time, rate float64, duration time.Duration) error {
 	payload := make([]byte, 8)
 	for n := 0; ; n++ {

@@ -11,12 +11,14 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"time"
 
+	"example.com/datagram/bench/internal/calls"
 	"example.com/datagram/bench/internal/mark"
 )
 
-// answer is how long a child may take to say something. Opening 10,000 sockets takes a while.
+// answer limits how long a child may take to respond. Opening 10,000 sockets takes a while.
 const answer = 30 * time.Second
 
 // process is a running child.
@@ -27,23 +29,28 @@ type process struct {
 	lines  *bufio.Scanner
 	stderr bytes.Buffer
 	ready  mark.Ready
+	calls  *calls.Counter // nil if system calls are not counted
 }
 
-// start runs argv until it says that it is ready. A child ends when its input does, so none
-// outlives the bench.
-func start(ctx context.Context, argv []string) (*process, error) {
+// start runs argv and waits until it is ready. A child ends when its input does, so none outlives
+// the bench. With count the child's marks have its system calls.
+func start(ctx context.Context, argv []string, count bool) (*process, error) {
 	p := &process{cmd: exec.CommandContext(ctx, argv[0], argv[1:]...)}
 	p.cmd.Stderr = &p.stderr
 	var err error
 	if p.in, err = p.cmd.StdinPipe(); err != nil {
 		return nil, err
 	}
-	r, w, err := os.Pipe() // not StdoutPipe: reads need a deadline
+	r, w, err := os.Pipe() // not StdoutPipe, since reads need a deadline
 	if err != nil {
 		return nil, err
 	}
 	p.out, p.cmd.Stdout = r, w
-	err = p.cmd.Start()
+	if count {
+		p.calls, err = calls.Start(p.cmd.Start)
+	} else {
+		err = p.cmd.Start()
+	}
 	w.Close()
 	if err != nil {
 		r.Close()
@@ -52,19 +59,23 @@ func start(ctx context.Context, argv []string) (*process, error) {
 	p.lines = bufio.NewScanner(r)
 	p.lines.Buffer(nil, 1<<20) // a histogram is one long line
 	if err := p.read(&p.ready); err != nil {
+		err = p.explain(err)
 		p.kill()
-		return nil, p.explain(err)
+		return nil, err
 	}
 	return p, nil
 }
 
-// mark asks for the child's totals.
+// mark requests the child's totals.
 func (p *process) mark() (mark.Mark, error) {
 	var m mark.Mark
 	if _, err := io.WriteString(p.in, "mark\n"); err != nil {
 		return m, p.explain(err)
 	}
 	err := p.read(&m)
+	if err == nil && p.calls != nil {
+		m.Calls, err = p.calls.Read()
+	}
 	return m, p.explain(err)
 }
 
@@ -78,11 +89,12 @@ func (p *process) stop() (mark.Mark, error) {
 	if err == nil {
 		err = p.cmd.Wait()
 	}
+	err = p.explain(err)
 	p.kill()
-	return m, p.explain(err)
+	return m, err
 }
 
-// kill ends the child without asking; after stop it only cleans up.
+// kill ends the child at once. After stop it only cleans up.
 func (p *process) kill() {
 	p.in.Close()
 	if p.cmd.ProcessState == nil {
@@ -90,6 +102,9 @@ func (p *process) kill() {
 		_ = p.cmd.Wait()
 	}
 	p.out.Close()
+	if p.calls != nil {
+		p.calls.Close()
+	}
 }
 
 func (p *process) read(v any) error {
@@ -105,13 +120,18 @@ func (p *process) read(v any) error {
 	return json.Unmarshal(p.lines.Bytes(), v)
 }
 
-// explain adds what the child wrote to its standard error.
+// explain adds the child's standard error to an error.
 func (p *process) explain(err error) error {
 	if err == nil {
 		return nil
 	}
 	if errors.Is(err, io.ErrUnexpectedEOF) && p.cmd.ProcessState == nil {
-		_ = p.cmd.Wait() // it has ended: let its last words arrive
+		_ = p.cmd.Wait() // it has ended; let the rest of its output arrive
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) && p.cmd.ProcessState == nil {
+		_ = p.cmd.Process.Signal(syscall.SIGQUIT) // a Go program says where it hangs
+		_ = p.cmd.Wait()
+		_, _ = os.Stderr.Write(p.stderr.Bytes())
 	}
 	said := strings.TrimSpace(p.stderr.String())
 	if said == "" {

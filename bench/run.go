@@ -9,19 +9,29 @@ import (
 	"slices"
 	"time"
 
+	"example.com/datagram/bench/internal/calls"
 	"example.com/datagram/bench/internal/child"
 	"example.com/datagram/bench/internal/netlab"
 	"example.com/datagram/bench/internal/report"
 )
 
-// measureAll runs every workload and prints its table as soon as it has one.
-func measureAll(ctx context.Context, o options, out io.Writer) (*report.Run, error) {
-	dir, err := os.MkdirTemp("", "datagram-bench")
+// A bench is everything that is needed to measure workloads.
+type bench struct {
+	meter
+	rounds    int
+	quick     bool // counts system calls in its only round
+	list      []contender
+	workloads []workload
+	report    *report.Run
+}
+
+// newBench prepares what options ask for. It compiles the contenders in C into dir.
+func newBench(o options, dir string) (*bench, error) {
+	all, err := contenders(dir)
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir)
-	all, err := contenders(dir)
+	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
@@ -29,38 +39,59 @@ func measureAll(ctx context.Context, o options, out io.Writer) (*report.Run, err
 	if err != nil {
 		return nil, err
 	}
-	r := &report.Run{
-		Machine: machine(filepath.Join(dir, "libuv_echo")),
-		Started: time.Now(),
-		Settings: report.Settings{
-			Rounds: o.rounds, Duration: o.duration, Buffer: buffer, Load: loadAverage(),
+	b := &bench{
+		meter: meter{
+			duration: o.duration,
+			load:     func(a child.Args) []string { return append([]string{self, "child"}, a.Strings()...) },
+		},
+		rounds: o.rounds,
+		quick:  o.quick,
+		report: &report.Run{
+			Machine: machine(filepath.Join(dir, "libuv_echo")),
+			Started: time.Now(),
+			Settings: report.Settings{
+				Rounds: o.rounds, Duration: o.duration, Buffer: buffer, Load: loadAverage(),
+			},
 		},
 	}
-	r.Header(out)
-	var chosen []contender
-	for _, c := range all {
-		if c.name != report.Baseline && !o.peers.MatchString(c.name) {
-			continue
-		}
+	b.list = slices.DeleteFunc(all, func(c contender) bool {
+		return c.name != report.Baseline && !o.peers.MatchString(c.name)
+	})
+	b.workloads = slices.DeleteFunc(workloads(buffer, o.quick), func(w workload) bool {
+		return !o.run.MatchString(w.name)
+	})
+	if err := calls.Available(); err != nil {
+		b.report.Settings.Uncounted = err.Error()
+	}
+	return b, nil
+}
+
+// header prints the machine, the settings and the contenders.
+func (b *bench) header(out io.Writer) {
+	b.report.Header(out)
+	for _, c := range b.list {
 		fmt.Fprintf(out, "%-18s  %s\n", c.name, c.about)
 		if c.absent != "" {
 			fmt.Fprintf(out, "%-18s  not run: %s\n", "", c.absent)
 		}
-		chosen = append(chosen, c)
 	}
-	self, err := os.Executable()
+}
+
+// measureAll runs every workload and prints each table as soon as it is complete.
+func measureAll(ctx context.Context, o options, out io.Writer) (*report.Run, error) {
+	dir, err := os.MkdirTemp("", "datagram-bench")
 	if err != nil {
 		return nil, err
 	}
-	m := &meter{
-		duration: o.duration,
-		load:     func(a child.Args) []string { return append([]string{self, "child"}, a.Strings()...) },
+	defer os.RemoveAll(dir)
+	b, err := newBench(o, dir)
+	if err != nil {
+		return nil, err
 	}
-	for _, w := range workloads(buffer, o.quick) {
-		if !o.run.MatchString(w.name) {
-			continue
-		}
-		result := m.run(ctx, w, chosen, o.rounds)
+	b.header(out)
+	r := b.report
+	for _, w := range b.workloads {
+		result := b.measure(ctx, w)
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
@@ -71,10 +102,11 @@ func measureAll(ctx context.Context, o options, out io.Writer) (*report.Run, err
 	return r, nil
 }
 
-// run measures one workload: in every round all contenders one after the other, so that whatever
-// changes on the machine changes for all of them.
-func (m *meter) run(ctx context.Context, w workload, list []contender, rounds int) report.Workload {
-	result := report.Workload{Name: w.name, Title: w.title, Metrics: w.metrics, Series: w.series, N: w.n}
+// measure measures one workload.
+func (b *bench) measure(ctx context.Context, w workload) report.Workload {
+	result := report.Workload{
+		Name: w.name, Title: w.title, Metrics: w.metrics, Series: w.series, N: w.n, Size: w.args.Size,
+	}
 	var lab *netlab.Lab
 	var noLab error
 	if w.veth {
@@ -83,7 +115,7 @@ func (m *meter) run(ctx context.Context, w workload, list []contender, rounds in
 			w.args.SendNS, w.args.RecvNS = lab.SendNS, lab.RecvNS
 		}
 	}
-	list = slices.DeleteFunc(slices.Clone(list), func(c contender) bool {
+	list := slices.DeleteFunc(slices.Clone(b.list), func(c contender) bool {
 		return w.only != nil && !slices.Contains(w.only, c.name)
 	})
 	for _, c := range list {
@@ -98,23 +130,58 @@ func (m *meter) run(ctx context.Context, w workload, list []contender, rounds in
 		}
 		result.Peers = append(result.Peers, p)
 	}
-	for round := range rounds {
-		for i, c := range list {
-			p := &result.Peers[i]
-			if p.Skipped != "" || ctx.Err() != nil {
-				continue
-			}
-			f, err := m.once(ctx, w, c, lab)
-			if err != nil {
-				p.Failed = fmt.Sprintf("round %d failed: %v", round+1, err)
-			}
-			p.Rounds = append(p.Rounds, f) // none for a failed one, but its place: pairs must match
+	if w.share > 0 {
+		var err error
+		if w.args.Pace, err = b.pace(ctx, list[0], w.args, w.share); err != nil {
+			result.Peers[0].Failed = fmt.Sprintf("finding the pace failed: %v", err)
+			return result
+		}
+		result.Title += fmt.Sprintf(": %d requests/s", w.args.Pace)
+	}
+	counted := b.report.Settings.Uncounted == "" && slices.Contains(w.metrics, report.Calls)
+	for n := range b.rounds {
+		m := b.meter
+		m.count = counted && b.quick
+		m.round(ctx, w, list, lab, result.Peers, n)
+	}
+	if counted && !b.quick {
+		// Counting slows everything down, so of this round only the counts count.
+		m := b.meter
+		m.count = true
+		m.duration /= 2 // a count per datagram needs no more
+		once := slices.Clone(result.Peers)
+		m.round(ctx, w, list, lab, once, b.rounds)
+		for i := range once {
+			result.Peers[i].Counted, result.Peers[i].Failed = once[i].Counted, once[i].Failed
 		}
 	}
 	return result
 }
 
-// once measures one contender once, and on the veth pair also counts what was on the wire.
+// round measures all contenders one after the other, so that changes of the machine affect all of
+// them, every second time from the last to the first.
+func (m *meter) round(ctx context.Context, w workload, list []contender, lab *netlab.Lab, peers []report.Peer, n int) {
+	for i := range list {
+		if n%2 == 1 {
+			i = len(list) - 1 - i
+		}
+		p := &peers[i]
+		if p.Skipped != "" || ctx.Err() != nil {
+			continue
+		}
+		f, err := m.once(ctx, w, list[i], lab)
+		if err != nil {
+			p.Failed = fmt.Sprintf("round %d failed: %v", n+1, err)
+		}
+		if v, ok := f[report.Calls]; ok {
+			p.Counted = report.Figures{report.Calls: v}
+			delete(f, report.Calls)
+		}
+		p.Rounds = append(p.Rounds, f) // nil for a failed round, so that pairs match
+	}
+}
+
+// once measures a contender once. On the veth pair it also counts packets on the wire.
 func (m *meter) once(ctx context.Context, w workload, c contender, lab *netlab.Lab) (report.Figures, error) {
 	if lab == nil {
 		return w.measure(m, ctx, c, w.args)

@@ -13,11 +13,11 @@ import (
 	"example.com/datagram/bench/internal/mark"
 )
 
-// stampsMain compares the time stamps of received datagrams with the clock of their sender, which over
-// loopback is the same: before it sent, and after the system call.
+// stampsMain compares the time stamps of received datagrams with the sender's clock before and
+// after the system call. Over loopback both use the same clock.
 func stampsMain(args []string, out io.Writer) error {
 	fs := flag.NewFlagSet("bench stamps", flag.ExitOnError)
-	count := fs.Int("n", 100_000, "how many datagrams to send")
+	count := fs.Int("n", 100_000, "number of datagrams to send")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
@@ -42,11 +42,11 @@ func stampsMain(args []string, out io.Writer) error {
 		{"reader's clock after the stamp", new(mark.Histogram)},
 	}
 	received := receiver.Recv()
-	outside := 0 // stamps that lie before the one or after the other
+	outside := 0 // stamps before the first or after the second
 	payload := make([]byte, 8)
 	for i := range *count {
 		binary.NativeEndian.PutUint64(payload, uint64(i))
-		before := time.Now().Round(0) // the stamp has no monotonic time
+		before := time.Now().Round(0) // stamps have no monotonic time
 		if _, err := sender.TrySend(datagram.To(receiver.LocalAddr(), payload)); err != nil {
 			return err
 		}

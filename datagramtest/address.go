@@ -13,15 +13,15 @@ import (
 
 var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 
-// plain returns an address in the form in which the network compares addresses.
+// plain returns an address in the form that the network compares.
 func plain(addr netip.Addr) netip.Addr { return addr.Unmap().WithZone("") }
 
 func plainPort(addr netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(plain(addr.Addr()), addr.Port())
 }
 
-// plainPrefix returns a prefix of plain addresses. It panics if it is neither valid nor zero, which is a mistake
-// in the program.
+// plainPrefix returns a prefix of plain addresses. It panics if the prefix is neither valid nor
+// zero, which is a programming error.
 func plainPrefix(p netip.Prefix) netip.Prefix {
 	switch {
 	case p == netip.Prefix{}:
@@ -34,7 +34,7 @@ func plainPrefix(p netip.Prefix) netip.Prefix {
 	return p.Masked()
 }
 
-// zoned returns an address as hosts see it: link-local ones with the interface.
+// zoned returns an address as hosts see it: link-local ones have the interface as their zone.
 func zoned(addr netip.AddrPort) netip.AddrPort {
 	if ip := addr.Addr(); ip.Is6() && ip.IsLinkLocalUnicast() {
 		return netip.AddrPortFrom(ip.WithZone(networkName), addr.Port())
@@ -50,7 +50,7 @@ func loopback(addr netip.Addr) netip.Addr {
 	return netip.IPv6Loopback()
 }
 
-// LookupNetIP knows localhost and addresses.
+// LookupNetIP resolves localhost and literal addresses only.
 func (o opener) LookupNetIP(_ context.Context, network, host string) ([]netip.Addr, error) {
 	addrs := []netip.Addr{loopback(netip.IPv4Unspecified()), loopback(netip.IPv6Unspecified())}
 	if host != "localhost" {
@@ -69,8 +69,8 @@ func (o opener) LookupNetIP(_ context.Context, network, host string) ([]netip.Ad
 	return addrs, nil
 }
 
-// parseAddress returns the family and the address, with its zone, that an endpoint gets, as package net
-// chooses them, and whether the address was that of a group.
+// parseAddress returns the family and the address, with its zone, of a new endpoint, chosen as
+// package net does, and whether address was that of a group.
 func (o opener) parseAddress(ctx context.Context, network, address string) (family socket.Family, local netip.AddrPort, group bool, err error) {
 	if address == "" {
 		address = ":0"

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -20,9 +21,10 @@ import (
 
 	"example.com/datagram"
 	"example.com/datagram/datagramtest"
+	"example.com/datagram/internal/testing/testenv"
 )
 
-// systemCalls are those for an operation, by the call that a row is about.
+// systemCalls are the system calls of each operation, by the API call of a row.
 func systemCalls(row faultRow, errno syscall.Errno) []uint32 {
 	switch row.op {
 	case datagramtest.OpListen:
@@ -43,25 +45,25 @@ func systemCalls(row faultRow, errno syscall.Errno) []uint32 {
 	}
 }
 
-// supervisedVariable tells the test that it runs in a process of its own: a filter stays for the life of a process.
+// supervisedVariable marks the test's own process. A filter stays for the life of a process.
 const supervisedVariable = "DATAGRAM_TEST_SUPERVISED"
 
-// TestFaultTableBeneath injects the errors of the table into the system calls themselves, and expects
-// the same outcomes.
+// TestFaultTableBeneath injects the errors of the table into the system calls themselves, and expects the
+// same outcomes.
 func TestFaultTableBeneath(t *testing.T) {
 	if os.Getenv(supervisedVariable) == "" {
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // else a deadlock says nothing
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // otherwise a deadlock prints nothing
 		defer cancel()
 		child := exec.CommandContext(ctx, os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
 		// Package syscall makes some calls without telling the scheduler. One that waits for the supervisor
-		// keeps a processor from it, and the collector from stopping the world.
+		// blocks a processor, and keeps the collector from stopping the world.
 		child.Env = append(os.Environ(), supervisedVariable+"=1", "GOMAXPROCS=16", "GOGC=off")
 		out, err := child.CombinedOutput()
 		switch {
 		case err != nil:
 			t.Errorf("%v\n%s", err, out)
 		case strings.Contains(string(out), "--- SKIP: "+t.Name()+" "):
-			skip(t, string(out))
+			testenv.Skip(t, "no supervision of system calls (seccomp_unotify(2))\n"+string(out))
 		case !strings.Contains(string(out), "--- PASS: "+t.Name()):
 			t.Errorf("nothing was tested:\n%s", out)
 		}
@@ -104,9 +106,8 @@ func TestFaultTableBeneath(t *testing.T) {
 	}
 }
 
-// testSegmentedFault makes a system call fail that sends several datagrams as
-// segments of one message. What is an error of segmentation, or might be, is
-// tried again without it; others are those of the first datagram.
+// testSegmentedFault fails a system call that sends several datagrams as segments of one message. An error
+// that is or might be due to segmentation is retried without it; others are errors of the first datagram.
 func testSegmentedFault(t *testing.T, s *supervisor, errno syscall.Errno) {
 	f := &faultTest{T: t, ctx: t.Context()}
 	c, peer := f.open(), f.open()
@@ -139,22 +140,14 @@ func testSegmentedFault(t *testing.T, s *supervisor, errno syscall.Errno) {
 	f.end(peer)
 }
 
-// skip skips a test for what a developer's machine may lack, and fails it in CI.
-func skip(t *testing.T, why string) {
-	t.Helper()
-	if os.Getenv("DATAGRAM_CI") == "1" {
-		t.Fatal("this has to run here: ", why)
-	}
-	t.Skip(why)
-}
-
-// A supervisor decides about the system calls of sockets of this process (seccomp_unotify(2)).
+// A supervisor decides the outcome of the system calls on this process's sockets (seccomp_unotify(2)).
 type supervisor struct {
-	file *os.File
-	done chan struct{}
+	fd     uintptr // of the notifications
+	closed atomic.Bool
+	done   chan struct{}
 
 	mu    sync.Mutex
-	errno syscall.Errno // for the next of calls
+	errno syscall.Errno // of the next of calls
 	calls []uint32
 }
 
@@ -198,21 +191,19 @@ func supervise() (*supervisor, error) {
 	if errno != 0 {
 		return nil, os.NewSyscallError("seccomp", errno)
 	}
-	if err := unix.SetNonblock(int(fd), true); err != nil {
-		return nil, os.NewSyscallError("fcntl", err)
-	}
-	s := &supervisor{file: os.NewFile(fd, "seccomp"), done: make(chan struct{})}
+	s := &supervisor{fd: fd, done: make(chan struct{})}
 	go s.run()
 	return s, nil
 }
 
-// close ends supervision. System calls of sockets fail from then on.
+// close ends supervision. Later system calls on sockets fail.
 func (s *supervisor) close() {
-	s.file.Close()
+	s.closed.Store(true)
 	<-s.done
+	_ = unix.Close(int(s.fd))
 }
 
-// arm makes the next of some system calls fail.
+// arm makes the next of the given system calls fail.
 func (s *supervisor) arm(errno syscall.Errno, calls []uint32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -227,29 +218,27 @@ func (s *supervisor) armed() bool {
 
 func (s *supervisor) run() {
 	defer close(s.done)
-	raw, err := s.file.SyscallConn()
-	if err != nil {
-		return
-	}
-	_ = raw.Read(func(fd uintptr) bool {
-		for isReadable(fd) {
-			s.answer(fd)
+	for !s.closed.Load() {
+		if s.isReadable() {
+			s.answer()
 		}
-		return false
-	})
+	}
 }
 
-func isReadable(fd uintptr) bool {
-	polled := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-	n, err := unix.Poll(polled, 0)
-	return err == unix.EINTR || n == 1 && polled[0].Revents&unix.POLLIN != 0
+// isReadable waits for a system call, on a thread of its own: a call that the scheduler does not know of holds a
+// processor, and then nobody may be looking at Go's poller.
+func (s *supervisor) isReadable() bool {
+	const patience = 10 // milliseconds, to notice close
+	polled := []unix.PollFd{{Fd: int32(s.fd), Events: unix.POLLIN}}
+	n, _ := unix.Poll(polled, patience)
+	return n == 1 && polled[0].Revents&unix.POLLIN != 0
 }
 
-// answer decides about a system call.
-func (s *supervisor) answer(fd uintptr) {
+// answer decides the outcome of a system call.
+func (s *supervisor) answer() {
 	var call notification
-	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, fd, unix.SECCOMP_IOCTL_NOTIF_RECV, uintptr(unsafe.Pointer(&call))); errno != 0 {
-		return // interrupted, or the caller was
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, s.fd, unix.SECCOMP_IOCTL_NOTIF_RECV, uintptr(unsafe.Pointer(&call))); errno != 0 {
+		return // interrupted, or the caller is gone
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -258,8 +247,8 @@ func (s *supervisor) answer(fd uintptr) {
 	if strike {
 		r.err, r.flags = -int32(s.errno), 0
 	}
-	_, _, errno := unix.Syscall(unix.SYS_IOCTL, fd, unix.SECCOMP_IOCTL_NOTIF_SEND, uintptr(unsafe.Pointer(&r)))
-	if strike && errno == 0 { // else the call was interrupted and comes again
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, s.fd, unix.SECCOMP_IOCTL_NOTIF_SEND, uintptr(unsafe.Pointer(&r)))
+	if strike && errno == 0 { // otherwise the call was interrupted and comes again
 		s.errno = 0
 	}
 }

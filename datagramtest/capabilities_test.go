@@ -7,7 +7,7 @@ import (
 	"example.com/datagram/datagramtest"
 )
 
-// Capabilities of simulated handles are true.
+// Capabilities of simulated handles are correct.
 func TestCapabilities(t *testing.T) {
 	t.Setenv("DATAGRAM_OFFLOAD", "")
 	on, unasked := datagram.Feature{Active: true}, datagram.Feature{Reason: "not asked for"}

@@ -1,6 +1,6 @@
 //go:build !windows
 
-// Some errors have other numbers on Windows, which the suite expects.
+// The suite expects errors that have other numbers on Windows.
 
 package datagramtest
 
@@ -13,10 +13,10 @@ import (
 
 	"example.com/datagram/internal/buffer"
 	"example.com/datagram/internal/socket"
-	"example.com/datagram/internal/socket/sockettest"
+	"example.com/datagram/internal/testing/sockettest"
 )
 
-// TestConformance runs the suite of all implementations on a simulated network.
+// TestConformance runs the common suite of all implementations on a simulated network.
 func TestConformance(t *testing.T) {
 	for name, batch := range map[string]bool{"batches": true, "single": false} {
 		t.Run(name, func(t *testing.T) {
@@ -30,8 +30,8 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// TestConformanceWithFaults runs the suite with what any socket may do at any time: take only some
-// of what is sent, and find nothing to receive after all.
+// TestConformanceWithFaults runs the suite with faults that any socket may have at any time: it accepts only
+// part of a batch, or finds nothing to receive after all.
 func TestConformanceWithFaults(t *testing.T) {
 	t.Run("simulated", func(t *testing.T) {
 		n := newNetwork(t)

@@ -13,8 +13,7 @@ import (
 	"example.com/datagram/datagramtest"
 )
 
-// What chance does to a path does not depend on what others do at the same time, and
-// the same seed does the same.
+// Random outcomes on a path do not depend on concurrent traffic, and the same seed gives the same outcomes.
 func TestDeterministic(t *testing.T) {
 	link := datagramtest.Link{Loss: 0.1, Duplicate: 0.1, Reorder: 0.1, Corrupt: 0.1, Delay: time.Millisecond, Jitter: time.Millisecond}
 	run := func(seed uint64, each int) map[netip.AddrPort][]string {
@@ -46,7 +45,7 @@ func TestDeterministic(t *testing.T) {
 	}
 }
 
-// What arrives at the same instant arrives in the order of addresses and, on a path, of sending.
+// Simultaneous arrivals happen in the order of addresses and, on one path, of sending.
 func TestSameInstant(t *testing.T) {
 	simulate(t, 1, datagramtest.Link{Delay: time.Second, Duplicate: 1}, func(w *world) {
 		receiver := w.at(beyond)
@@ -61,8 +60,7 @@ func TestSameInstant(t *testing.T) {
 	})
 }
 
-// Whoever looks at the network at the instant of an arrival finds that it has happened, though the network's timer may
-// not have had its turn.
+// A call at the instant of an arrival sees it, even if the network's timer has not run yet.
 func TestNothingIsDue(t *testing.T) {
 	for range 20 {
 		for name, look := range map[string]func(w *world) bool{
@@ -84,7 +82,7 @@ func TestNothingIsDue(t *testing.T) {
 	}
 }
 
-// Hosts have loopback addresses in common, but nothing that happens on them.
+// Hosts share loopback addresses, but not what happens on them.
 func TestLoopbackOfHosts(t *testing.T) {
 	simulate(t, 1, datagramtest.Link{Rate: 1000}, func(w *world) {
 		var conns []*datagram.Conn
@@ -113,7 +111,7 @@ func TestLoopbackOfHosts(t *testing.T) {
 	})
 }
 
-// Time would run backwards, and nothing ever arrive.
+// Time would run backwards, and nothing would ever arrive.
 func TestNetworkFromOutside(t *testing.T) {
 	n := datagramtest.NewNetwork(1, datagramtest.Link{})
 	synctest.Test(t, func(t *testing.T) {

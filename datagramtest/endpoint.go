@@ -12,10 +12,10 @@ import (
 	"example.com/datagram/internal/socket"
 )
 
-// An opener is the [socket.Network] of a host, or of all.
+// An opener is the [socket.Network] of a host, or of all hosts.
 type opener struct {
 	network *Network
-	host    *Host // nil: by address
+	host    *Host // nil: selected by address
 }
 
 // An endpoint is a [socket.Socket] on a host. The network's mu guards it.
@@ -23,32 +23,33 @@ type endpoint struct {
 	network  *Network
 	host     *Host // nil until it is bound
 	family   socket.Family
-	name     string // of the network, as package net has it
+	name     string // of the network, as in package net
 	limits   socket.Limits
 	features socket.Features
 	counters socket.Counters
-	device   int // the interface that it is bound to, if any
+	device   int // interface that it is bound to, or 0
 
 	local  netip.AddrPort
 	peer   netip.AddrPort // zero while unconnected
-	source netip.Addr     // chosen when a wildcard endpoint was connected
+	source netip.Addr     // chosen when connecting a wildcard endpoint
 
 	options     [socket.Options]int
 	memberships map[membership]sources
 
 	arrived  []*arrival
-	buffered int // what arrived takes of the receive buffer
+	buffered int // receive buffer space that arrived takes
 	drops    uint32
 	refusal  syscall.Errno // pending, for the next call
+	met      []error       // errors that sends encountered, not yet reported
 	reports  socket.NetworkErrors
 	messages []socket.Incoming // of the latest Receive
 
 	interrupted bool
 	closed      bool
-	changed     sync.Cond // something of what Receive waits for
+	changed     sync.Cond // signals what Receive waits for
 }
 
-// Listen makes an endpoint. Errors name the network and the address, as those of package net.
+// Listen creates an endpoint. Errors contain the network and the address, as in package net.
 func (o opener) Listen(ctx context.Context, network, address string, config socket.Config) (socket.Socket, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -70,14 +71,14 @@ func (o opener) Listen(ctx context.Context, network, address string, config sock
 	if fail.Err = e.apply(address, config); fail.Err != nil {
 		return nil, fail
 	}
-	if fail.Err = o.bind(e, local.Addr()); fail.Err != nil {
+	if fail.Err = o.bind(e, local.Addr(), config.Exclusive); fail.Err != nil {
 		return nil, fail
 	}
 	return e, nil
 }
 
-// bind puts an endpoint on a host.
-func (o opener) bind(e *endpoint, addr netip.Addr) error {
+// bind puts an endpoint on a host. An exclusive one shares its port only with those bound later.
+func (o opener) bind(e *endpoint, addr netip.Addr, exclusive bool) error {
 	o.network.lock()
 	defer o.network.mu.Unlock()
 	if o.network.closed {
@@ -90,10 +91,15 @@ func (o opener) bind(e *endpoint, addr netip.Addr) error {
 	if host == nil {
 		host = o.network.hostOf(e.local.Addr())
 	}
+	if exclusive {
+		shares := e.options[socket.ReusePort]
+		e.options[socket.ReusePort] = 0
+		defer func() { e.options[socket.ReusePort] = shares }()
+	}
 	return host.bind(e)
 }
 
-// checkZone checks the zone of an address to bind to. Those that need none may have any.
+// checkZone checks the zone of an address to bind to. Addresses that need no zone may have any.
 func checkZone(addr netip.Addr) error {
 	if !needsZone(addr) {
 		return nil
@@ -109,12 +115,12 @@ func checkZone(addr netip.Addr) error {
 	return nil
 }
 
-// Open fails: a descriptor belongs to the system.
+// Open fails, since descriptors belong to the system.
 func (o opener) Open(*os.File, socket.Config) (socket.Socket, error) {
 	return nil, errors.ErrUnsupported
 }
 
-// configure says what the endpoint does of what a kernel could.
+// configure sets the features that the endpoint has of those of a kernel.
 func (e *endpoint) configure(config socket.Config) {
 	none := socket.Feature{Reason: "a simulated network has none"}
 	f := &e.features
@@ -130,7 +136,7 @@ func (e *endpoint) configure(config socket.Config) {
 	}
 }
 
-// apply does what the caller asks for.
+// apply applies the caller's settings.
 func (e *endpoint) apply(address string, config socket.Config) error {
 	for _, s := range config.Settings {
 		if err := e.SetOption(s.Option, s.Value); err != nil {
@@ -163,7 +169,8 @@ func (noRawConn) Control(func(uintptr)) error    { return errors.ErrUnsupported 
 func (noRawConn) Read(func(uintptr) bool) error  { return errors.ErrUnsupported }
 func (noRawConn) Write(func(uintptr) bool) error { return errors.ErrUnsupported }
 
-// address is the address that the endpoint is bound to, or got when it was connected. mu must be held.
+// address returns the address that the endpoint is bound to, or got when it was connected. mu must
+// be held.
 func (e *endpoint) address() netip.Addr {
 	if e.source.IsValid() {
 		return e.source
@@ -173,7 +180,7 @@ func (e *endpoint) address() netip.Addr {
 
 func (e *endpoint) isWildcard() bool { return e.local.Addr().IsUnspecified() }
 
-// ended returns net.ErrClosed when the endpoint or its network was closed. mu must be held.
+// ended returns net.ErrClosed if the endpoint or its network is closed. mu must be held.
 func (e *endpoint) ended() error {
 	if e.closed || e.network.closed {
 		return net.ErrClosed
@@ -181,7 +188,7 @@ func (e *endpoint) ended() error {
 	return nil
 }
 
-// do calls f with mu held, if the endpoint is open.
+// do calls f with mu held if the endpoint is open.
 func (e *endpoint) do(f func() error) error {
 	e.network.lock()
 	defer e.network.mu.Unlock()
@@ -202,12 +209,12 @@ func (e *endpoint) Info() socket.Info {
 	return info
 }
 
-// Bind fails: an endpoint is bound from the beginning.
+// Bind fails, since an endpoint is bound when it is created.
 func (e *endpoint) Bind(netip.AddrPort) error {
 	return e.do(func() error { return os.NewSyscallError("bind", syscall.EINVAL) })
 }
 
-// Connect sets the peer, or for the zero AddrPort dissolves the association.
+// Connect sets the peer, or removes it for the zero AddrPort.
 func (e *endpoint) Connect(peer netip.AddrPort) error {
 	return e.do(func() error { return os.NewSyscallError("connect", e.connect(peer)) })
 }
@@ -261,17 +268,19 @@ func (e *endpoint) Close() error {
 	return nil
 }
 
-// SyscallConn fails: there is no descriptor.
+// SyscallConn fails, since there is no descriptor.
 func (e *endpoint) SyscallConn() (syscall.RawConn, error) {
 	return nil, e.do(func() error { return errors.ErrUnsupported })
 }
 
-// File fails: there is no descriptor.
+// File fails, since there is no descriptor.
 func (e *endpoint) File() (*os.File, error) {
 	return nil, e.do(func() error { return errors.ErrUnsupported })
 }
 
 func (e *endpoint) SetSegmentation(bool) {}
+
+func (e *endpoint) Segments() bool { return false }
 
 func (e *endpoint) Features() socket.Features { return e.features }
 

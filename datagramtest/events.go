@@ -6,18 +6,17 @@ import (
 	"time"
 )
 
-// An event is something that happens at its time: a packet arrives, or its sender
-// learns that it was refused.
+// An event is the arrival of a packet, or of the news that it was refused at its sender.
 type event struct {
 	at      time.Duration
 	packet  *packet
 	refusal bool
-	planned uint64 // how many events were planned by then
+	planned uint64 // ordinal among all events
 }
 
-// before says in which order events happen. At one instant that must not depend
-// on which of the senders came first, so it is the order of their addresses,
-// and of the datagrams on each path.
+// before reports whether e happens before other. Events at the same instant are ordered by the
+// addresses of their datagrams and their ordinals on each path, since the order must not depend on
+// which sender ran first.
 func (e *event) before(other *event) bool {
 	if e.at != other.at {
 		return e.at < other.at
@@ -30,21 +29,21 @@ func (e *event) before(other *event) bool {
 	) < 0
 }
 
-// happen makes an event happen. mu must be held.
+// happen schedules an event. mu must be held.
 func (n *Network) happen(e *event) {
 	n.planned++
 	e.planned = n.planned
 	heap.Push(&n.events, e)
 }
 
-// lock locks the network and lets everything happen that is due: the timer's goroutine may not have
-// had its turn yet, and nobody must be able to tell.
+// lock locks the network and processes all events that are due. The timer's goroutine may not have
+// run yet, and callers must not notice.
 func (n *Network) lock() {
 	n.mu.Lock()
 	n.advance()
 }
 
-// advance lets everything happen whose time has come. mu must be held.
+// advance processes all events that are due. mu must be held.
 func (n *Network) advance() {
 	for now := n.now(); len(n.events) > 0 && n.events[0].at <= now; now = n.now() {
 		if e := heap.Pop(&n.events).(*event); e.refusal {
@@ -77,7 +76,7 @@ func (n *Network) tick() {
 	n.advance()
 }
 
-// An eventQueue is a [heap.Interface] of events, the next one first.
+// An eventQueue is a [heap.Interface] of events, the earliest first.
 type eventQueue []*event
 
 func (q eventQueue) Len() int { return len(q) }

@@ -50,7 +50,7 @@ func Example() {
 	// sent 2, delivered 2, lost 0, duplicated 0, reordered 0, corrupted 0, refused 0, overflowed 0, held 0
 }
 
-// The example of the package's documentation.
+// TestNoAnswers is the example in the package documentation.
 func TestNoAnswers(t *testing.T) {
 	serve := func(server *datagram.Conn) {
 		for d := range server.Recv() {
@@ -87,7 +87,7 @@ func TestNoAnswers(t *testing.T) {
 	})
 }
 
-// All questions arrive, and of the answers half is lost, then all.
+// All questions arrive. First half of the answers are lost, then all of them.
 func ExampleNetwork_SetLink() {
 	ctx := context.Background()
 	network := datagramtest.NewNetwork(1, datagramtest.Link{})
@@ -182,7 +182,7 @@ func ExampleNetwork_AddHost() {
 	// Output: hello, sent to 10.0.0.2
 }
 
-// A handle of the system's network whose second datagram finds no buffers.
+// The second datagram of a handle on the system's network fails with ENOBUFS.
 func ExampleFaults() {
 	ctx := context.Background()
 	faults := datagramtest.NewFaults(1, datagramtest.Fault{Op: datagramtest.OpSend, After: 1, Err: syscall.ENOBUFS})

@@ -3,6 +3,7 @@ package datagramtest_test
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 
 	"golang.org/x/sys/unix"
@@ -40,7 +41,7 @@ func (f *faultTest) firstUse() string {
 	}
 	f.must(c.Close())
 	next(f, c.Done())
-	return "returned; the handle has no socket, and the next use makes one"
+	return "returned; the handle has no socket, and the next use creates one"
 }
 
 func (f *faultTest) dial() string {
@@ -95,21 +96,21 @@ func (f *faultTest) arrives(peer *datagram.Conn, want ...string) {
 	}
 }
 
-// unseen is the outcome of errors that a socket deals with itself.
+// unseen is the outcome of errors that a socket handles itself.
 func (f *faultTest) unseen() (string, bool) {
 	switch f.errno {
 	case unix.EINTR:
-		return "not seen: tried again at once", true
+		return "hidden: retried at once", true
 	case unix.EAGAIN:
-		return "not seen: waited for", true
+		return "hidden: the handle waits", true
 	}
 	return "", false
 }
 
-// unseenByQueue is unseen for what is queued.
+// unseenByQueue is unseen for queued datagrams.
 func (f *faultTest) unseenByQueue() (string, bool) {
 	if f.errno == unix.ENOBUFS {
-		return "not seen: tried again after a pause", true
+		return "hidden: retried after a pause", true
 	}
 	return f.unseen()
 }
@@ -127,7 +128,7 @@ func (f *faultTest) send() string {
 	} else {
 		f.is(next(f, f.told))
 		f.arrives(peer, "two")
-		outcome = "told to the error handler"
+		outcome = "passed to the error handler"
 	}
 	f.end(c)
 	f.end(peer)
@@ -161,7 +162,7 @@ func (f *faultTest) sendFunc() string {
 		f.arrives(peer, "0", "1", "2")
 	} else {
 		f.arrives(peer, "1", "2")
-		outcome = "given to the completion function"
+		outcome = "passed to the completion function"
 	}
 	f.end(c)
 	f.end(peer)
@@ -205,7 +206,7 @@ func (f *faultTest) trySendBatch() string {
 		ds[i] = datagram.To(peer.LocalAddr(), fmt.Append(nil, i))
 	}
 	n, err := c.TrySendBatch(ds)
-	outcome := "returned, with how many went before"
+	outcome := "returned, with the number sent before"
 	switch {
 	case f.errno == unix.EINTR:
 		outcome, _ = f.unseen()
@@ -232,7 +233,7 @@ func (f *faultTest) trySendBatch() string {
 	return outcome
 }
 
-// terminal says whether an error of receiving means that there will be nothing more.
+// terminal reports whether a receive error is final.
 func (f *faultTest) terminal() bool {
 	switch f.errno {
 	case unix.EBADF, unix.EFAULT, unix.EINVAL, unix.ENOTCONN, unix.ENOTSOCK:
@@ -250,16 +251,16 @@ func (f *faultTest) recv() string {
 	case unseen:
 	case f.terminal():
 		if _, ok := <-ch; ok {
-			f.Error("receiving goes on")
+			f.Error("receiving continues")
 		}
 		f.is(c.Err())
-		outcome = "ends receiving, given by Err; the next Recv begins again"
+		outcome = "ends receiving, returned by Err; the next Recv starts again"
 	default:
 		f.is(next(f, f.told))
 		if s := c.Stats(); s.ReceiveErrors != 1 {
 			f.Error(s)
 		}
-		outcome = "told to the error handler; receiving goes on"
+		outcome = "passed to the error handler; receiving continues"
 	}
 	f.must(peer.Send(f.ctx, datagram.To(c.LocalAddr(), []byte("x"))))
 	f.arrives(c, "x")
@@ -284,9 +285,9 @@ func (f *faultTest) serve() string {
 	case unseen:
 	case f.terminal():
 		f.is(serve())
-		outcome = "returned; the next Serve begins again"
+		outcome = "returned; the next Serve starts again"
 	default:
-		outcome = "told to the error handler; Serve goes on"
+		outcome = "passed to the error handler; Serve continues"
 	}
 	f.must(serve())
 	if !unseen && !f.terminal() {
@@ -309,7 +310,7 @@ func (f *faultTest) setOption() string {
 		f.Errorf("TTL %d, %v; want 9", ttl, err)
 	}
 	f.end(c)
-	return "returned; the setting is as before"
+	return "returned; the setting is unchanged"
 }
 
 func (f *faultTest) option() string {
@@ -323,14 +324,18 @@ func (f *faultTest) option() string {
 	return "returned"
 }
 
+// loopback is the loopback interface of the system, in any namespace, and of a simulated host. Without it,
+// joining needs a route to the group (LOOPBACK_IFINDEX of Linux, include/net/flow.h).
+var loopback = &net.Interface{Index: 1, Name: "lo"}
+
 func (f *faultTest) joinGroup() string {
 	c := f.open()
 	group := netip.MustParseAddr("239.255.77.79")
 	f.inject()
-	f.is(c.JoinGroup(group, nil))
-	if err := c.LeaveGroup(group, nil); !errors.Is(err, unix.EADDRNOTAVAIL) {
+	f.is(c.JoinGroup(group, loopback))
+	if err := c.LeaveGroup(group, loopback); !errors.Is(err, unix.EADDRNOTAVAIL) {
 		f.Errorf("leaving: %v, want EADDRNOTAVAIL", err)
 	}
 	f.end(c)
-	return "returned; the handle is no member"
+	return "returned; the handle is not a member"
 }

@@ -11,19 +11,19 @@ import (
 	"example.com/datagram/internal/socket"
 )
 
-// An Op is something that a handle asks the system for.
+// An Op is an operation that a handle requests from the system.
 type Op uint8
 
 // The operations.
 const (
-	OpListen     Op = iota // make and bind a socket: socket(2), bind(2); or open that of a file
+	OpListen     Op = iota // create and bind a socket, or open that of a file: socket(2), bind(2)
 	OpConnect              // connect or disconnect: connect(2)
 	OpSend                 // send one datagram or several: sendmsg(2), sendmmsg(2)
 	OpReceive              // receive: recvmsg(2), recvmmsg(2)
 	OpSetOption            // set an option of an open socket: setsockopt(2)
 	OpOption               // read an option: getsockopt(2)
 	OpMembership           // join or leave a group: setsockopt(2)
-	ops                    // how many there are
+	ops                    // number of operations
 )
 
 var opNames = [ops]string{
@@ -39,30 +39,36 @@ func (o Op) String() string {
 	return fmt.Sprintf("Op(%d)", uint8(o))
 }
 
-// A Fault is what goes wrong with some of the calls for an operation.
+// A Fault is an error, a delay or a short count for some of the calls for an
+// operation.
 type Fault struct {
-	Op Op // OpListen if it is not set
-	// After is how many calls pass first, counted from [Faults.Inject]. How many datagrams a call of OpSend moves
-	// is up to the send queue. With [datagram.OffloadNone] it is one.
+	Op Op // OpListen by default
+	// After is the number of calls that pass first, counted from
+	// [Faults.Inject]. The send queue decides how many datagrams each call for
+	// OpSend moves. With [datagram.OffloadNone] it is one.
 	After int
-	// Times is how many calls the fault strikes, one after the other unless Probability
-	// leaves some out. 0 is once, or without end if there is a Probability.
+	// Times is the number of calls that the fault strikes. They are
+	// consecutive, unless Probability leaves some out. 0 means once, or without
+	// end if Probability is set.
 	Times int
-	// Probability is that of each of the calls to be struck, 0 to be struck for certain.
+	// Probability is the probability that each of the calls is struck. 0 means
+	// certainty.
 	Probability float64
 
-	// Delay is how long the call takes before it fails or goes on. Close ends it, and
-	// StopRecv that of a receive. Delays of OpSetOption and OpOption are not for bubbles of
-	// testing/synctest: the handle is locked meanwhile, as it is while the system works.
+	// Delay is how long the call takes before it fails or proceeds. Close ends
+	// it, and StopRecv ends that of a receive. Do not delay OpSetOption or
+	// OpOption in bubbles of testing/synctest: the handle is locked meanwhile,
+	// as it is during the system call.
 	Delay time.Duration
-	// Short, if not 0, limits a send to so many datagrams, after which it fails
-	// with Err, if any, and a receive to so many bytes of each datagram, which
-	// arrives truncated, unless the system has coalesced it with others.
+	// Short, if not 0, limits a send to that many datagrams; the send then
+	// fails with Err, if any. It limits a receive to that many bytes of each
+	// datagram, which arrives truncated unless the system has coalesced it with
+	// others.
 	Short int
-	// Err is the error of the call, usually a [syscall.Errno]. What no socket
-	// lets through acts as it does there: after EINTR the call is made again, a
-	// millisecond later, as after EAGAIN that of a receive or a queued send,
-	// while a send that may not wait is told.
+	// Err is the error of the call, usually a [syscall.Errno]. Sockets handle
+	// EINTR and EAGAIN themselves, and so do these faults: after EINTR the call
+	// is repeated, a millisecond later, as are a receive and a queued send
+	// after EAGAIN. A send that may not wait returns EAGAIN.
 	Err error
 }
 
@@ -73,9 +79,9 @@ func (f *Fault) check() {
 	}
 }
 
-// Faults injects faults into the handles that have its [Faults.Option]. Their
-// calls are counted together. All methods may be called from many goroutines at
-// once.
+// Faults injects faults into all handles that have its [Faults.Option], and
+// counts their calls together. Multiple goroutines may call its methods
+// simultaneously.
 type Faults struct {
 	seed uint64
 
@@ -83,28 +89,28 @@ type Faults struct {
 	calls    [ops]uint64
 	struck   [ops]uint64
 	script   []*scripted
-	injected uint64 // faults ever
+	injected uint64 // total number of faults
 }
 
-// scripted is a fault with what is left of it.
+// scripted is a fault and what is left of it.
 type scripted struct {
 	Fault
 	number uint64 // among all faults
-	from   uint64 // the first call that it may strike
-	left   int    // calls, less than 0 without end
+	from   uint64 // first call that it may strike
+	left   int    // calls, or negative without end
 }
 
-// NewFaults returns Faults with a script. What is left to chance depends on
-// seed, the fault's place in the script and how many calls there were for its
-// operation. It panics if a field of a fault is out of range.
+// NewFaults returns Faults with a script. Random choices depend on seed, the
+// fault's position in the script and the number of calls for its operation so
+// far. NewFaults panics if a field of a fault is out of range.
 func NewFaults(seed uint64, script ...Fault) *Faults {
 	f := &Faults{seed: seed}
 	f.Inject(script...)
 	return f
 }
 
-// Inject adds faults to the script. Of several for a call the first strikes.
-// It panics if a field is out of range.
+// Inject appends faults to the script. If several apply to a call, the first
+// one strikes. Inject panics if a field is out of range.
 func (f *Faults) Inject(script ...Fault) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -122,15 +128,15 @@ func (f *Faults) Inject(script ...Fault) {
 	}
 }
 
-// Clear removes what is left of the script.
+// Clear discards the rest of the script.
 func (f *Faults) Clear() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.script = nil
 }
 
-// Calls returns how many calls there were for an operation, and how many of
-// them were struck.
+// Calls returns the number of calls for an operation, and how many of them were
+// struck.
 func (f *Faults) Calls(op Op) (calls, struck uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -138,8 +144,8 @@ func (f *Faults) Calls(op Op) (calls, struck uint64) {
 }
 
 // Option returns an option that injects the faults into a handle, on the
-// system's network or on that of [Network.Option] or [Host.Option]. Of several
-// Faults for a handle those given last strike first.
+// system's network or on that of [Network.Option] or [Host.Option]. If a handle
+// has several Faults, those given last strike first.
 func (f *Faults) Option() datagram.Option {
 	wrap := func(beneath socket.Network) socket.Network { return faultyNetwork{beneath, f} }
 	return hook.WrapNetwork(wrap).(datagram.Option)

@@ -10,11 +10,11 @@ import (
 
 	"example.com/datagram"
 	"example.com/datagram/datagramtest"
+	"example.com/datagram/internal/testing/await"
 )
 
-// Errors, short counts and delays at random, at every call that moves
-// datagrams. Whatever happens, each datagram is answered for once and in order,
-// what was sent arrives, and the books are exact.
+// Random errors, short counts and delays strike every call that moves datagrams. Even so, each datagram is
+// answered exactly once and in order, what was sent arrives, and the books are exact.
 func TestRandomFaults(t *testing.T) {
 	for seed := range uint64(20) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -56,7 +56,7 @@ func testRandomFaults(t *testing.T, seed uint64, options ...datagram.Option) {
 	receiver := open(faults.Option(), datagram.WithReadBuffer(10<<20))
 	ch := receiver.Recv()
 
-	const count = 500 // what fits a default receive buffer, all at once, it need not
+	const count = 500 // fit into a default receive buffer all at once
 	var mu sync.Mutex
 	next, sent := 0, 0
 	for i := range count {
@@ -86,12 +86,8 @@ func testRandomFaults(t *testing.T, seed uint64, options ...datagram.Option) {
 	}
 	received := 0
 	for received < sent-int(receiver.Stats().KernelDrops) {
-		select {
-		case <-ch:
-			received++
-		case <-time.After(10 * time.Second):
-			t.Fatalf("%d of %d received: %v", received, sent, receiver.Stats())
-		}
+		await.Value(t, fmt.Sprintf("datagram %d of %d", received, sent), ch)
+		received++
 	}
 	if err := receiver.Close(); err != nil {
 		t.Error(err)

@@ -63,8 +63,8 @@ func TestFaultProbability(t *testing.T) {
 	}
 }
 
-// A send that takes only some of a batch goes on with the rest, and one that fails in the middle
-// fails that datagram alone.
+// A send that accepts only part of a batch continues with the rest. One that fails in the middle fails that
+// datagram alone.
 func TestFaultShortSend(t *testing.T) {
 	simulate(t, 1, datagramtest.Link{}, func(w *world) {
 		faults := datagramtest.NewFaults(1,
@@ -99,7 +99,7 @@ func TestFaultShortReceive(t *testing.T) {
 	})
 }
 
-// A storm of EAGAIN holds up what is queued, and loses nothing.
+// A storm of EAGAIN delays what is queued, and loses nothing.
 func TestFaultStorm(t *testing.T) {
 	simulate(t, 1, datagramtest.Link{}, func(w *world) {
 		const storm = 100
@@ -133,7 +133,7 @@ func TestFaultStorm(t *testing.T) {
 	})
 }
 
-// An endless fault neither keeps time from passing nor StopRecv and Close from ending.
+// An endless fault does not keep time from passing, nor StopRecv and Close from returning.
 func TestFaultEndless(t *testing.T) {
 	for _, errno := range []syscall.Errno{syscall.EINTR, syscall.EAGAIN} {
 		simulate(t, 1, datagramtest.Link{}, func(w *world) {

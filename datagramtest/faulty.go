@@ -27,7 +27,7 @@ func (n faultyNetwork) Open(f *os.File, config socket.Config) (socket.Socket, er
 	return n.open(context.Background(), func() (socket.Socket, error) { return n.Network.Open(f, config) })
 }
 
-// open injects faults into the making of a socket, and into the socket.
+// open injects faults into the creation of a socket, and wraps the socket.
 func (n faultyNetwork) open(ctx context.Context, beneath func() (socket.Socket, error)) (socket.Socket, error) {
 	fault := n.faults.strike(OpListen)
 	if !pause(fault.Delay, ctx.Done(), nil) {
@@ -43,8 +43,8 @@ func (n faultyNetwork) open(ctx context.Context, beneath func() (socket.Socket, 
 	return &faultySocket{Socket: s, faults: n.faults, closed: make(chan struct{}), interrupted: make(chan struct{})}, nil
 }
 
-// A faultySocket injects faults into the calls of a socket. Once it is closed there are none, nor
-// into receives while it is interrupted.
+// A faultySocket injects faults into the calls of a socket. It injects none once it is closed, and
+// none into receives while it is interrupted.
 type faultySocket struct {
 	socket.Socket
 	faults  *Faults
@@ -55,11 +55,12 @@ type faultySocket struct {
 	interrupted chan struct{} // closed from Interrupt until Resume
 }
 
-// again is the pause before a call is tried again that was interrupted, or found no room or nothing to receive: an
-// endless fault must not keep a processor busy, nor in a bubble time from passing.
+// again is the pause before a call is repeated that was interrupted, or that found no room or
+// nothing to receive. Without it, an endless fault would keep a processor busy, and time in a
+// bubble from advancing.
 const again = time.Millisecond
 
-// pause waits, and reports false if one of the channels, which may be nil, ended that.
+// pause waits, and returns false if one of the channels, which may be nil, ends the wait.
 func pause(d time.Duration, closed, interrupted <-chan struct{}) bool {
 	if d == 0 {
 		return true
@@ -75,7 +76,7 @@ func pause(d time.Duration, closed, interrupted <-chan struct{}) bool {
 	return false
 }
 
-// isAgain reports whether a call that failed so is tried again before anybody sees it.
+// isAgain reports whether a call with this error is repeated before anybody sees it.
 func isAgain(err error) bool { return errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EINTR) }
 
 // strike returns the fault for a call, after its delay.
@@ -95,12 +96,12 @@ func (s *faultySocket) strike(op Op) Fault {
 	}
 	fault := s.faults.strike(op)
 	if !pause(fault.Delay, s.closed, interrupted) || op == OpReceive && isAgain(fault.Err) && !pause(again, s.closed, interrupted) {
-		return Fault{} // the socket itself says why
+		return Fault{} // the socket itself returns the reason
 	}
 	return fault
 }
 
-// Send sends what the faults leave of it.
+// Send sends what the faults allow.
 func (s *faultySocket) Send(ds []socket.Outgoing, wait bool) (int, error) {
 	for len(ds) > 0 {
 		fault := s.strike(OpSend)
@@ -124,7 +125,7 @@ func (s *faultySocket) Send(ds []socket.Outgoing, wait bool) (int, error) {
 	return 0, nil
 }
 
-// Receive receives what the faults leave of it.
+// Receive receives what the faults allow.
 func (s *faultySocket) Receive(b *socket.Batch) error {
 	for {
 		fault := s.strike(OpReceive)
@@ -152,7 +153,7 @@ func cutShort(messages []socket.Incoming, n int) {
 	}
 }
 
-// Interrupt ends delays too, when there is nothing to receive after them.
+// Interrupt also ends delays, which may have nothing to receive after them.
 func (s *faultySocket) Interrupt() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -176,13 +177,13 @@ func (s *faultySocket) Resume() {
 	s.Socket.Resume()
 }
 
-// Close ends delays too, when there is no socket to use after them.
+// Close also ends delays, which have no socket to use after them.
 func (s *faultySocket) Close() error {
 	defer s.closing.Do(func() { close(s.closed) })
 	return s.Socket.Close()
 }
 
-// Connect may fail with the socket left as it is.
+// Connect may fail; the socket then stays as it is.
 func (s *faultySocket) Connect(peer netip.AddrPort) error {
 	if err := s.strike(OpConnect).Err; err != nil {
 		return os.NewSyscallError("connect", err)
@@ -190,7 +191,7 @@ func (s *faultySocket) Connect(peer netip.AddrPort) error {
 	return s.Socket.Connect(peer)
 }
 
-// SetOption may fail with the option left as it is.
+// SetOption may fail; the option then stays as it is.
 func (s *faultySocket) SetOption(option socket.Option, value int) error {
 	if err := s.strike(OpSetOption).Err; err != nil {
 		return os.NewSyscallError("setsockopt", err)
@@ -206,7 +207,7 @@ func (s *faultySocket) Option(option socket.Option) (int, error) {
 	return s.Socket.Option(option)
 }
 
-// Membership may fail with the memberships left as they are.
+// Membership may fail; the memberships then stay as they are.
 func (s *faultySocket) Membership(m socket.Membership) error {
 	if err := s.strike(OpMembership).Err; err != nil {
 		return os.NewSyscallError("setsockopt", err)

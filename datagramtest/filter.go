@@ -2,8 +2,10 @@ package datagramtest
 
 import "net/netip"
 
-// Filter has keep decide about each datagram that a host sends, before chance does: those that it does not keep are
-// lost. It replaces an earlier filter; nil removes it. With it a test loses the third datagram, or all answers:
+// Filter sets a function that decides, before any random choice, about each
+// datagram that a host sends: those for which keep returns false are lost. A
+// later Filter replaces it; nil removes it. A test can use it to lose the third
+// datagram, or all answers:
 //
 //	sent := 0
 //	network.Filter(func(from, to netip.AddrPort, payload []byte) bool {
@@ -11,12 +13,14 @@ import "net/netip"
 //		return sent != 3
 //	})
 //
-// Calls follow one another in the order of sending. To a group or to everybody there is one call for all members.
-// Ordinals count what is not kept, so that the fates of other datagrams do not depend on the filter.
+// Calls to keep follow one another in sending order. For a datagram to a group
+// or broadcast address there is one call for all receivers. Lost datagrams
+// count in the ordinals of their path, so the filter does not change the fate
+// of other datagrams.
 //
 // The network is locked during a call: keep must not use it or its handles. The
-// payload is valid until keep returns, and not to be changed. Addresses have no
-// zones.
+// payload is valid until keep returns, and keep must not modify it. Addresses
+// have no zones.
 func (n *Network) Filter(keep func(from, to netip.AddrPort, payload []byte) bool) {
 	n.lock()
 	defer n.mu.Unlock()

@@ -45,7 +45,7 @@ func TestFilter(t *testing.T) {
 	})
 }
 
-// A datagram to a group is seen once, and lost for every member.
+// The filter sees a datagram to a group once, and drops it for every member.
 func TestFilterGroup(t *testing.T) {
 	simulate(t, 1, datagramtest.Link{}, func(w *world) {
 		group := netip.MustParseAddrPort("239.1.2.3:500")
@@ -71,7 +71,7 @@ func TestFilterGroup(t *testing.T) {
 	})
 }
 
-// What the filter keeps has the fate that it would have without.
+// Datagrams that the filter keeps have the fate that they would have without it.
 func TestFilterAndFates(t *testing.T) {
 	run := func(keep func(from, to netip.AddrPort, payload []byte) bool) (fates []string) {
 		simulate(t, 1, datagramtest.Link{Loss: 0.3, Duplicate: 0.3, Reorder: 0.3, Delay: time.Second}, func(w *world) {

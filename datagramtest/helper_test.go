@@ -10,9 +10,10 @@ import (
 
 	"example.com/datagram"
 	"example.com/datagram/datagramtest"
+	"example.com/datagram/internal/testing/testenv"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(testenv.Tests{M: m}) }
 
 var (
 	here   = netip.MustParseAddr("10.0.0.1")
@@ -54,7 +55,7 @@ func checkBooks(t *testing.T, s datagramtest.Stats) {
 	}
 }
 
-// conn ends a handle with the test.
+// conn closes a handle at the end of the test.
 func (w *world) conn(c *datagram.Conn, err error) *datagram.Conn {
 	w.Helper()
 	if err != nil {
@@ -67,7 +68,7 @@ func (w *world) conn(c *datagram.Conn, err error) *datagram.Conn {
 	return c
 }
 
-// at listens at an address, on a port of the network's choice.
+// at listens at an address, on a port that the network chooses.
 func (w *world) at(addr netip.Addr, opts ...datagram.Option) *datagram.Conn {
 	w.Helper()
 	return w.conn(w.Listen(w.Context(), "udp", netip.AddrPortFrom(addr, 0).String(), opts...))
@@ -86,7 +87,7 @@ func (w *world) sendTo(from *datagram.Conn, to netip.AddrPort, payload string) {
 	}
 }
 
-// next receives what comes next, however long it takes.
+// next receives the next datagram, however long it takes.
 func (w *world) next(c *datagram.Conn) datagram.Datagram {
 	w.Helper()
 	d, ok := <-c.Recv()
@@ -106,7 +107,7 @@ func (w *world) expect(c *datagram.Conn, payloads ...string) {
 	}
 }
 
-// nothing checks that nothing more comes within an hour.
+// nothing checks that nothing arrives within an hour.
 func (w *world) nothing(c *datagram.Conn) {
 	w.Helper()
 	select {
@@ -116,7 +117,7 @@ func (w *world) nothing(c *datagram.Conn) {
 	}
 }
 
-// want checks counters of the network, of which those that are not given are 0.
+// want checks the network's counters. Those that are not given must be 0.
 func (w *world) want(want datagramtest.Stats) {
 	w.Helper()
 	if got := w.Stats(); got != want {

@@ -15,17 +15,17 @@ import (
 	"example.com/datagram"
 )
 
-// A Host is a machine on a [Network], with addresses and ports of its own.
-// Every host also has the loopback addresses, by which it reaches itself. The
-// ports that it chooses follow one another from 32768 on.
+// A Host is a machine on a [Network], with its own addresses and ports. Every
+// host also has the loopback addresses, through which it reaches itself. A host
+// assigns ports in sequence, starting with 32768.
 type Host struct {
 	network *Network
 	addrs   []netip.Addr
-	ports   map[uint16][]*endpoint // in the order in which they were bound
-	next    uint16                 // the port to choose next
+	ports   map[uint16][]*endpoint // in the order of binding
+	next    uint16                 // port to assign next
 }
 
-// The ports that a host chooses from, as Linux does (net.ipv4.ip_local_port_range).
+// The ports that a host assigns, as on Linux (net.ipv4.ip_local_port_range).
 const firstPort, lastPort = 32768, 60999
 
 // The interfaces of every host.
@@ -39,15 +39,18 @@ const (
 // defaultAddrs are addresses for documentation (RFC 5737, RFC 3849).
 var defaultAddrs = []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}
 
-// Host returns the host that handles are on when their address names no other. Its addresses
+// Host returns the host of handles whose address names no other. Its addresses
 // are 192.0.2.1 and 2001:db8::1.
 func (n *Network) Host() *Host { return n.home }
 
-// AddHost adds a host with the given addresses. What it sends has the first of
-// the family as its source, or to a link-local address the first of those. To a
-// family of which it has no address it cannot send (ENETUNREACH). No address,
-// one given twice, or one that is not unicast or a loopback address, is EINVAL,
-// one that another host has EADDRINUSE.
+// AddHost adds a host with the given addresses. It sends from its first address
+// of the destination's family, preferring a link-local one for link-local
+// destinations and others for all other destinations. Sends to a family of
+// which it has no address fail with ENETUNREACH.
+//
+// AddHost returns EADDRINUSE if another host has one of the addresses. It
+// returns EINVAL if there is no address, if one is given twice, or if one is
+// not unicast or is a loopback address.
 func (n *Network) AddHost(addrs ...netip.Addr) (*Host, error) {
 	n.lock()
 	defer n.mu.Unlock()
@@ -99,8 +102,20 @@ func (h *Host) Interface() *net.Interface {
 	return &net.Interface{Index: networkIndex, MTU: unlimitedMTU, Name: networkName, Flags: up}
 }
 
-// interfaceIndex returns the index of the interface that a zone names, by its name or in decimal. That of
-// none is -1.
+// Interface describes an interface of the endpoint's host.
+func (e *endpoint) Interface(index int) (*net.Interface, error) {
+	switch index {
+	case loopbackIndex:
+		const up = net.FlagUp | net.FlagLoopback | net.FlagRunning
+		return &net.Interface{Index: loopbackIndex, MTU: unlimitedMTU, Name: loopbackName, Flags: up}, nil
+	case networkIndex:
+		return e.host.Interface(), nil
+	}
+	return nil, syscall.ENODEV
+}
+
+// interfaceIndex returns the index of the interface that a zone names, by name
+// or in decimal, or -1.
 func interfaceIndex(zone string) int {
 	switch zone {
 	case loopbackName:
@@ -114,8 +129,8 @@ func interfaceIndex(zone string) int {
 	return -1
 }
 
-// Listen is [datagram.Listen] on the host. An address that the host has not is
-// EADDRNOTAVAIL.
+// Listen is [datagram.Listen] on the host. It returns EADDRNOTAVAIL if the host
+// does not have the address.
 func (h *Host) Listen(ctx context.Context, network, address string, opts ...datagram.Option) (*datagram.Conn, error) {
 	return datagram.Listen(ctx, network, address, prepend(h.Option(), opts)...)
 }
@@ -128,10 +143,11 @@ func (h *Host) Dial(ctx context.Context, network, address string, opts ...datagr
 // Option returns an option that puts a handle on the host. See [Network.Option].
 func (h *Host) Option() datagram.Option { return onNetwork(opener{h.network, h}) }
 
-// has reports whether the host has an address, be it a loopback address.
+// has reports whether the host has an address, including the loopback
+// addresses.
 func (h *Host) has(addr netip.Addr) bool { return addr.IsLoopback() || slices.Contains(h.addrs, addr) }
 
-// endpoints are all endpoints of the host, in any order.
+// endpoints returns all endpoints of the host, in any order.
 func (h *Host) endpoints() iter.Seq[*endpoint] {
 	return func(yield func(*endpoint) bool) {
 		for bound := range maps.Values(h.ports) {
@@ -163,7 +179,7 @@ func (h *Host) bind(e *endpoint) error {
 	return nil
 }
 
-// freePort returns a port that nobody is bound to, or 0.
+// freePort returns a port without endpoints, or 0.
 func (h *Host) freePort() uint16 {
 	for range lastPort - firstPort + 1 {
 		port := h.next
@@ -186,8 +202,8 @@ func (h *Host) unbind(e *endpoint) {
 }
 
 // receiver returns the endpoint that a packet is for, or nil: the one that is
-// bound most narrowly. Of several alike the last one bound has stolen the port,
-// unless they share it, each of them some flows.
+// bound most specifically. Of several equal ones, the last one bound has taken
+// over the port, unless they share it; then each gets some of the flows.
 func (h *Host) receiver(p *packet) *endpoint {
 	var best []*endpoint
 	score := 0

@@ -12,21 +12,20 @@ import (
 	"example.com/datagram/datagramtest"
 )
 
-// lossy does everything to datagrams that a link can do.
+// lossy does to datagrams everything that a link can do.
 var lossy = datagramtest.Link{
 	Loss: 0.02, Duplicate: 0.01, Reorder: 0.05, Corrupt: 0.01,
 	Delay: 20 * time.Millisecond, Jitter: 5 * time.Millisecond, Rate: 9 << 20, Queue: 64 << 10,
 }
 
-// raceEnabled says that the race detector is compiled in.
+// raceEnabled reports whether the race detector is enabled.
 var raceEnabled = func() bool {
 	info, _ := debug.ReadBuildInfo()
 	return slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }()
 
-// A million datagrams through a lossy network: what was sent is what arrived
-// and what the network says that it dropped, exactly, in the books of the
-// network, of the handles, and of the program.
+// A million datagrams cross a lossy network. The books of the network, the handles and the program agree
+// exactly: what was sent has arrived, or the network has dropped it.
 func TestMillion(t *testing.T) {
 	const senders = 4
 	each := 250_000

@@ -8,46 +8,47 @@ import (
 	"time"
 )
 
-// A Link says what becomes of datagrams on a path: those from one address and
-// port to another. The zero Link delivers each at once. Links are also what
-// leads from a host to itself, by its own addresses and by those of loopback.
+// A Link describes what happens to datagrams on a path, that is, from one
+// address and port to another. The zero Link delivers each datagram at once.
+// Links also apply to datagrams that a host sends to itself, through its own
+// addresses or the loopback addresses.
 //
-// What a path does to a datagram it does in this order: it loses, queues, delays,
-// corrupts, duplicates.
+// A path loses, queues, delays, corrupts and duplicates datagrams, in this
+// order.
 type Link struct {
 	// Loss is the probability that a datagram is lost.
 	Loss float64
-	// Duplicate is the probability that a datagram arrives twice. The copy has a jitter of its own,
-	// keeps its order, and is not corrupted.
+	// Duplicate is the probability that a datagram arrives twice. The copy has
+	// its own jitter, keeps its order, and is not corrupted.
 	Duplicate float64
-	// Reorder is the probability that a datagram is late by as much again as Delay and
-	// Jitter together, but at least by a millisecond, and does not hold up those behind it.
-	// All others keep their order, whatever Jitter says.
+	// Reorder is the probability that a datagram is additionally delayed by the
+	// sum of Delay and Jitter, but at least by a millisecond, without delaying
+	// those behind it. All others keep their order, whatever the Jitter.
 	Reorder float64
-	// Corrupt is the probability that a bit of the payload is flipped. An empty
-	// payload stays as it is.
+	// Corrupt is the probability that one bit of the payload is flipped. Empty
+	// payloads are not affected.
 	Corrupt float64
 
-	// Delay is how long a datagram travels, and Jitter what is added
-	// at most, evenly distributed.
+	// Delay is how long a datagram travels. Jitter is the maximum of an
+	// additional, evenly distributed delay.
 	Delay, Jitter time.Duration
 
-	// Rate is how many payload bytes a path carries in a second, 0 for any
-	// number. Queue is how many may wait until it is their turn, 0 for any
-	// number; a datagram that finds no room in the queue is lost, but never one
-	// that need not wait. Each path has a rate of its own: no two handles share
-	// one.
+	// Rate is the number of payload bytes that a path carries per second, 0 for
+	// no limit. Queue is the number of bytes that may wait for their turn, 0
+	// for no limit. A datagram that must wait and finds no room in the queue is
+	// lost. Each path has its own rate; no two handles share one.
 	Rate, Queue int
 
 	// MTU is the size of the largest IP packet, headers included: 20 bytes for
-	// IPv4 or 40 for IPv6, and 8 for UDP. 0 is unlimited. Nothing is
-	// fragmented: a longer datagram fails with EMSGSIZE, as on Linux with
-	// [datagram.WithDontFragment], and with [datagram.WithNetworkErrors] is
-	// reported too. To a group or to everybody it is lost on its way.
+	// IPv4 or 40 for IPv6, and 8 for UDP. 0 means no limit. Nothing is
+	// fragmented: as on Linux with [datagram.WithDontFragment], sending a
+	// longer datagram fails with EMSGSIZE, which is also reported to handles
+	// with [datagram.WithNetworkErrors]. A longer datagram to a group or
+	// broadcast address is lost on its way.
 	MTU int
 }
 
-// check panics if a field is out of range, which is a mistake in the program.
+// check panics if a field is out of range, which is a programming error.
 func (l Link) check() {
 	for _, p := range []struct {
 		name  string
@@ -72,7 +73,7 @@ func (l Link) check() {
 }
 
 func checkProbability(name string, p float64) {
-	if !(p >= 0 && p <= 1) { // nor a NaN
+	if !(p >= 0 && p <= 1) { // also rejects NaN
 		panic(fmt.Sprintf("datagramtest: %s is %v, want a probability from 0 to 1", name, p))
 	}
 }
@@ -80,7 +81,7 @@ func checkProbability(name string, p float64) {
 // The headers of IPv4 and IPv6 (RFC 791, RFC 8200) with that of UDP (RFC 768).
 const headers4, headers6 = 20 + 8, 40 + 8
 
-// fits reports whether a payload to an address is not too long for the link.
+// fits reports whether a payload to an address fits the link.
 func (l *Link) fits(to netip.Addr, size int) bool {
 	if to.Is6() {
 		return l.MTU == 0 || headers6+size <= l.MTU
@@ -88,15 +89,16 @@ func (l *Link) fits(to netip.Addr, size int) bool {
 	return l.MTU == 0 || headers4+size <= l.MTU
 }
 
-// travel returns when what departs at some time has travelled the link, with a part of its jitter.
+// travel returns when a datagram arrives that departs at the given time, with a
+// fraction of the jitter.
 func (l *Link) travel(departure time.Duration, jitter float64) time.Duration {
 	return after(after(departure, l.Delay), time.Duration(jitter*float64(l.Jitter)))
 }
 
-// late is by how much a reordered datagram is late.
+// late returns the additional delay of a reordered datagram.
 func (l *Link) late() time.Duration { return max(after(l.Delay, l.Jitter), time.Millisecond) }
 
-// after returns a time on the network's clock that is d after another, or the end of all time.
+// after returns at + d on the network's clock, without overflow.
 func after(at, d time.Duration) time.Duration {
 	if d > math.MaxInt64-at {
 		return math.MaxInt64
@@ -104,21 +106,23 @@ func after(at, d time.Duration) time.Duration {
 	return at + d
 }
 
-// A rule is a link with the addresses between which it lies.
+// A rule sets the link between two sets of addresses.
 type rule struct {
 	from, to netip.Prefix
 	link     *Link
 }
 
-// SetLink gives a link to all paths from addresses in one prefix to addresses
-// in another, in this direction. The zero Prefix holds every address. Of
-// several links for a path, the one that was set last counts. What is under way
-// stays so. It panics if a field of link is out of range, or another Prefix is
-// not valid.
+// SetLink sets the link of all paths from addresses in one prefix to addresses
+// in another, in this direction only. The zero Prefix contains every address.
+// If several links apply to a path, the one set last counts. Datagrams in
+// transit are not affected. SetLink panics if a field of link is out of range,
+// or if a Prefix is neither valid nor zero.
 //
-// Addresses are those of hosts, be they the same host's, and loopback addresses. A datagram to a group or to everybody
-// travels once to each host with a member: to the address from which that host would send to the sender; on the
-// sender's own host from its address to the same.
+// The addresses are those of hosts, including loopback addresses; both may
+// belong to the same host. A datagram to a group or broadcast address travels
+// once to each host with a member, to the address from which that host would
+// send to the sender. On the sender's own host it travels from its address to
+// the same address.
 func (n *Network) SetLink(from, to netip.Prefix, link Link) {
 	link.check()
 	from, to = plainPrefix(from), plainPrefix(to)
@@ -140,15 +144,15 @@ func (n *Network) link(from, to netip.Addr) *Link {
 
 func holds(p netip.Prefix, addr netip.Addr) bool { return !p.IsValid() || p.Contains(addr) }
 
-// A cut lies between two sets of addresses.
+// A cut separates two sets of addresses.
 type cut struct{ a, b netip.Prefix }
 
-// Partition loses all datagrams sent between addresses in a and addresses in b,
-// in both directions, until heal is called; what is under way arrives. The zero
-// Prefix holds every address. Addresses are as for [Network.SetLink]:
-// Partition(all, all) cuts a host off from itself too. Partitions are
-// independent of one another; healing again does nothing. It panics if a Prefix
-// other than the zero one is not valid.
+// Partition drops all datagrams sent between addresses in a and addresses in b,
+// in both directions, until heal is called. Datagrams in transit still arrive.
+// The zero Prefix contains every address. Addresses are as for
+// [Network.SetLink]; with two zero prefixes, a host is cut off from itself too.
+// Partitions are independent of each other, and calling heal again does
+// nothing. Partition panics if a Prefix is neither valid nor zero.
 func (n *Network) Partition(a, b netip.Prefix) (heal func()) {
 	c := &cut{plainPrefix(a), plainPrefix(b)}
 	n.lock()

@@ -62,7 +62,7 @@ func TestDuplicate(t *testing.T) {
 	})
 }
 
-// A copy travels as long as any datagram, not longer.
+// A copy travels no longer than other datagrams.
 func TestJitterOfCopies(t *testing.T) {
 	const jitter = time.Second
 	simulate(t, 1, datagramtest.Link{Duplicate: 1, Jitter: jitter}, func(w *world) {
@@ -87,7 +87,7 @@ func TestJitterOfCopies(t *testing.T) {
 	})
 }
 
-// A time that is longer than the clock can count is for ever.
+// A time beyond the range of the clock never comes.
 func TestForEver(t *testing.T) {
 	for name, link := range map[string]datagramtest.Link{
 		"Delay":   {Delay: math.MaxInt64},
@@ -120,7 +120,7 @@ func TestReorder(t *testing.T) {
 			if late < 5 || late > 40 || slices.IsSorted(got) {
 				t.Errorf("%d reordered: %v", late, got)
 			}
-			// Both those on time and the late ones keep their order.
+			// Datagrams on time and late ones each keep their order.
 			if inTime := got[:100-late]; !slices.IsSorted(inTime) || !slices.IsSorted(got[100-late:]) {
 				t.Errorf("order among %v", got)
 			}
@@ -221,11 +221,11 @@ func TestQueue(t *testing.T) {
 		for range 5 {
 			w.send(a, b, payload)
 		}
-		w.want(datagramtest.Stats{Sent: 5, Held: 3, Overflowed: 2}) // one is being sent, two wait
+		w.want(datagramtest.Stats{Sent: 5, Held: 3, Overflowed: 2}) // one is being sent, and two wait
 		w.expect(b, payload)
-		w.send(a, b, payload) // into the room of the second
+		w.send(a, b, payload) // takes the room of the second
 		w.expect(b, payload, payload, payload)
-		w.send(a, b, strings.Repeat("y", 1000)) // more than the queue, but need not wait
+		w.send(a, b, strings.Repeat("y", 1000)) // larger than the queue, but need not wait
 		w.next(b)
 		w.want(datagramtest.Stats{Sent: 7, Delivered: 5, Overflowed: 2})
 	})
@@ -259,7 +259,7 @@ func TestMTU(t *testing.T) {
 	})
 }
 
-// Of several links for a path the last one set counts, in its direction.
+// If several links apply to a path, the last one set counts, in its direction.
 func TestSetLink(t *testing.T) {
 	simulate(t, 1, datagramtest.Link{Loss: 1}, func(w *world) {
 		a, b := w.at(here), w.at(there)
@@ -314,7 +314,7 @@ func TestPrefixes(t *testing.T) {
 		heal()
 		w.SetLink(mapped, all, datagramtest.Link{Loss: 1})
 		w.send(a, b, "lost")
-		w.SetLink(netip.MustParsePrefix("10.0.0.77/24"), all, datagramtest.Link{}) // the same in another form
+		w.SetLink(netip.MustParsePrefix("10.0.0.77/24"), all, datagramtest.Link{}) // the same prefix in another form
 		w.send(a, b, "arrives")
 		w.want(datagramtest.Stats{Sent: 3, Delivered: 1, Lost: 2})
 

@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// An Action is something that the network does to a datagram.
+// An Action is something that happens to a datagram on the network.
 type Action uint8
 
-// The actions. [Stats] says what they mean.
+// The actions. See [Stats] for their meanings.
 const (
 	Sent Action = iota
 	Delivered
@@ -20,7 +20,7 @@ const (
 	Corrupted
 	Refused
 	Overflowed
-	actions // how many there are
+	actions // number of actions
 )
 
 var actionNames = [actions]string{
@@ -36,23 +36,23 @@ func (a Action) String() string {
 	return fmt.Sprintf("Action(%d)", uint8(a))
 }
 
-// An Event is an action with the datagram that it was done to.
+// An Event is an action and the datagram that it happened to.
 //
-// Reason says why a datagram was Lost or Overflowed, and is empty for other
-// actions. One is lost by a "filter", a "partition", the "MTU" of a link on the
-// way to a group, the Loss of a "link"; because there is "no member" of the
-// group, or is none any more; or because the "network closed". It overflows the
-// queue of a "link" or a "receive buffer".
+// Reason tells why a datagram was Lost or Overflowed, and is empty for other
+// actions. A datagram is lost to a "filter", a "partition", the "MTU" of a link
+// on the way to a group, or the Loss of a "link", because a group has "no
+// member" or no longer has one, or because the "network closed". It overflows
+// the queue of a "link" or a "receive buffer".
 type Event struct {
-	Time     time.Duration // since the network was made
+	Time     time.Duration // since the network was created
 	Action   Action
 	Reason   string
 	From, To netip.AddrPort
-	Number   uint64 // of the datagram on its path, from 0 on; a copy has that of its original
-	Size     int    // of the payload
+	Number   uint64 // ordinal on the path, from 0; a copy has that of its original
+	Size     int    // of the payload in bytes
 }
 
-// String returns the event in a line.
+// String returns the event in one line.
 func (e Event) String() string {
 	s := fmt.Sprintf("%v %v -> %v #%d, %d bytes: %v", e.Time, e.From, e.To, e.Number, e.Size, e.Action)
 	if e.Reason != "" {
@@ -61,10 +61,10 @@ func (e Event) String() string {
 	return s
 }
 
-// maxEvents bounds the log, at about 8 MB.
+// maxEvents limits the log, to about 8 MB.
 const maxEvents = 1 << 16
 
-// Log returns what the network did to datagrams, in order. It goes back by 65,536
+// Log returns what happened to datagrams, in order. It holds the last 65,536
 // events.
 func (n *Network) Log() []Event {
 	n.lock()

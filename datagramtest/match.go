@@ -6,7 +6,7 @@ import (
 	"example.com/datagram/internal/socket"
 )
 
-// serves reports whether the endpoint's family has an address.
+// serves reports whether the endpoint's family includes an address.
 func (e *endpoint) serves(addr netip.Addr) bool {
 	return e.family == socket.Dual || addr.Is4() == (e.family == socket.IPv4)
 }
@@ -28,11 +28,9 @@ func (e *endpoint) conflicts(other *endpoint) bool {
 
 func (e *endpoint) reusesPort() bool { return e.options[socket.ReusePort] != 0 }
 
-// score says how narrowly the endpoint is bound to what a packet travels
-// between, 0 if the packet is not for it: one that bind or connect gave the
-// address before one that has any, then a connected one, one that is bound to a
-// device and, for IPv4, one that has no other family (__udp4_lib_lookup and
-// __udp6_lib_lookup of Linux).
+// score returns how specifically the endpoint is bound to a packet's addresses, or 0 if the packet
+// is not for it. In order of weight: an address from bind or connect rather than the wildcard, a
+// peer, a device and, for IPv4, a single family (__udp4_lib_lookup and __udp6_lib_lookup of Linux).
 func (e *endpoint) score(p *packet) int {
 	local := e.address()
 	switch {

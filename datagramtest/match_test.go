@@ -12,7 +12,7 @@ import (
 	"example.com/datagram/datagramtest"
 )
 
-// Of several handles on a port the one that is bound most narrowly receives, as on Linux.
+// Of several handles on a port, the most specifically bound one receives, as on Linux.
 func TestMostNarrowlyBound(t *testing.T) {
 	simulate(t, 1, datagramtest.Link{}, func(w *world) {
 		first, second := netip.MustParseAddr("10.1.0.1"), netip.MustParseAddr("10.1.0.2")
@@ -49,7 +49,8 @@ func TestMostNarrowlyBound(t *testing.T) {
 	})
 }
 
-// Connecting settles the local address too: what comes to another is not for the handle, nor is what comes to a group.
+// Connecting fixes the local address too: the handle no longer receives datagrams to other addresses or to
+// groups.
 func TestConnectNarrows(t *testing.T) {
 	simulate(t, 1, datagramtest.Link{}, func(w *world) {
 		host, err := w.AddHost(here, there)
@@ -76,7 +77,7 @@ func TestConnectNarrows(t *testing.T) {
 	})
 }
 
-// Of two that are bound alike the last one receives, whether or not it serves another family as well.
+// Of two equally bound handles, the last one receives, whether or not it serves another family too.
 func TestBoundAlike(t *testing.T) {
 	simulate(t, 1, datagramtest.Link{}, func(w *world) {
 		w.conn(w.Host().Listen(w.Context(), "udp6", ":7", datagram.WithReuseAddr()))
@@ -86,7 +87,7 @@ func TestBoundAlike(t *testing.T) {
 	})
 }
 
-// Which handles may share a port, as on Linux.
+// Handles may share a port as on Linux.
 func TestPortConflicts(t *testing.T) {
 	for _, test := range []struct {
 		networks  [2]string
@@ -115,7 +116,7 @@ func TestPortConflicts(t *testing.T) {
 	}
 }
 
-// A refusal reaches only the handle that is connected to who refused, and no partition lets it through.
+// A refusal reaches only handles that are connected to the refusing address, and a partition stops it.
 func TestRefusalOfAnother(t *testing.T) {
 	simulate(t, 1, datagramtest.Link{Delay: time.Second}, func(w *world) {
 		told := make(chan error, 9)
@@ -136,7 +137,7 @@ func TestRefusalOfAnother(t *testing.T) {
 		if _, err := c.TrySend(datagram.Datagram{}); err != nil {
 			t.Fatal(err)
 		}
-		w.Partition(only(here), only(there)) // while it is under way
+		w.Partition(only(here), only(there)) // while it is in transit
 		time.Sleep(time.Minute)
 		if len(told) > 0 {
 			t.Errorf("told: %v", <-told)
@@ -145,7 +146,7 @@ func TestRefusalOfAnother(t *testing.T) {
 	})
 }
 
-// News of a refusal travel back as a datagram would, each with the fate of its ordinal.
+// A refusal travels back as a datagram would, with the fate of its ordinal.
 func TestRefusalOnItsWay(t *testing.T) {
 	const sent = 200
 	for _, loss := range []float64{0, 0.5, 1} {

@@ -10,20 +10,20 @@ import (
 	"example.com/datagram"
 )
 
-// A model says what calls on a handle do. It is a value: what might have happened in two orders
-// are two models.
+// A model is a model of a handle. It is a value: if two orders of calls are possible, there are two models.
 //
-// The handle under test has two peers, 1 and 2, which do nothing by themselves.
+// The handle under test has two passive peers, 1 and 2.
 type model struct {
 	bound, closed, receiving, joined bool
-	dropping                         bool   // Connect has yet to drop what strangers sent
-	ttl                              int    // 0: as the system has it
+	dropping                         bool   // Connect has not yet dropped what strangers sent
+	ttl                              int    // 0: the system's default
 	peer                             int    // 0: unconnected
-	kernel, channel                  []int  // who sent what waits in the receive buffer, and in the last channel
+	kernel, channel                  []int  // senders of the datagrams in the receive buffer and in the last channel
+	late                             []int  // senders of those that came when the channel had just been closed
 	sent                             [3]int // to each peer
 }
 
-// A call is a step of a program, with a number for those that take one.
+// A call is a step of a program, with a number if it takes one.
 type call struct {
 	name   string
 	number int
@@ -31,7 +31,7 @@ type call struct {
 
 func (c call) String() string { return fmt.Sprintf("%s(%d)", c.name, c.number) }
 
-// The calls, by how often they are made. Those that take a peer are given 1 or 2.
+// The calls, weighted by frequency. Those that take a peer are given 1 or 2.
 var callWeights = []struct {
 	name   string
 	weight int
@@ -56,26 +56,43 @@ var callWeights = []struct {
 	{"close", 1},
 }
 
-// step returns what the model may be after a call, and what the call returns.
+// step returns the possible models after a call, and the result of the call.
 func (m model) step(c call) (after []model, result string) {
+	receiving := m.receiving
 	for n := 0; n == 0 || n <= len(m.kernel) && m.receiving; n++ {
 		for _, m := range []model{m, m.dropped()} {
 			m, result = m.take(n).stepNow(c)
 			after = append(after, m)
+			switch {
+			case c.name == "stopRecv" && receiving:
+				for n := range len(m.kernel) {
+					after = append(after, m.takeLate(n+1))
+				}
+			case c.name == "connect" && len(m.late) > 0: // it may drop them now, or when receiving resumes
+				m.late = m.wanted(m.late)
+				after = append(after, m)
+			}
 		}
 	}
 	return after, result
 }
 
-// take returns the model after the handle has taken n datagrams from the receive buffer, which
-// while it receives happens at any time.
+// takeLate is take when receiving has just been stopped.
+func (m model) takeLate(n int) model {
+	m.late = append(slices.Clone(m.late), m.kernel[:n]...)
+	m.kernel = m.kernel[n:]
+	return m
+}
+
+// take returns the model after the handle has taken n datagrams from the receive buffer, which may happen at
+// any time while it receives.
 func (m model) take(n int) model {
 	m.channel = append(slices.Clone(m.channel), m.wanted(m.kernel[:n])...)
 	m.kernel = m.kernel[n:]
 	return m
 }
 
-// settled returns the model when nothing goes on any more.
+// settled returns the model when nothing is running any more.
 func (m model) settled() model {
 	if m.receiving {
 		m = m.take(len(m.kernel))
@@ -83,8 +100,8 @@ func (m model) settled() model {
 	return m.dropped()
 }
 
-// dropped returns the model after Connect, whose latter half that is, has dropped what
-// strangers sent, which it does only while the handle receives.
+// dropped returns the model after the second half of Connect, which drops what strangers sent, but only while
+// the handle receives.
 func (m model) dropped() model {
 	if m.dropping && m.receiving {
 		m.channel = m.wanted(m.channel)
@@ -93,12 +110,12 @@ func (m model) dropped() model {
 	return m
 }
 
-// wanted leaves out what strangers sent.
+// wanted removes what strangers sent.
 func (m model) wanted(from []int) []int {
 	return slices.DeleteFunc(slices.Clone(from), func(from int) bool { return m.peer != 0 && from != m.peer })
 }
 
-// stepNow is step without anything that happens meanwhile.
+// stepNow is step without concurrent events.
 func (m model) stepNow(c call) (model, string) {
 	if m.closed && c.name != "peerSends" && c.name != "recv" && c.name != "remote" {
 		return m, "closed"
@@ -164,30 +181,30 @@ func (m model) stepNow(c call) (model, string) {
 		}
 		return m, fmt.Sprint(m.peer)
 	case "close":
-		m.closed, m.receiving, m.kernel = true, false, nil
+		m.closed, m.receiving, m.kernel, m.late = true, false, nil, nil
 	}
 	return m, "ok"
 }
 
-// resumed returns the model when it receives, if it can.
+// resumed returns the model once it receives, if it can.
 func (m model) resumed() model {
 	if !m.closed && !m.receiving {
-		m.bound, m.receiving, m.channel = true, true, m.wanted(m.channel)
+		m.bound, m.receiving, m.channel, m.late = true, true, m.wanted(slices.Concat(m.channel, m.late)), nil
 	}
 	return m
 }
 
-// read returns the senders of what is there to read, after which nothing is.
+// read returns the senders of what can be read, and the model afterwards.
 func (m model) read() (after model, from []int) {
 	m = m.resumed().settled()
 	from, m.channel = m.channel, nil
 	return m, from
 }
 
-// key tells models apart.
+// key identifies a model.
 func (m model) key() string { return fmt.Sprintf("%+v", m) }
 
-// outcome is what a model says of an error.
+// outcome returns an error in the model's terms.
 func outcome(err error) string {
 	switch {
 	case err == nil:

@@ -14,11 +14,12 @@ type membership struct {
 	ifIndex int
 }
 
-// sources are those that a member hears, nil for any.
+// sources are the sources that a member receives from, nil for any.
 type sources map[netip.Addr]bool
 
-// The most groups of an endpoint, and sources of one, on Linux (net.ipv4.igmp_max_memberships, igmp_max_msf and
-// net.ipv6.mld_max_msf). IPv6 groups are limited by memory alone.
+// The maximum numbers of groups of an endpoint, and of sources of a group, on Linux
+// (net.ipv4.igmp_max_memberships, igmp_max_msf and net.ipv6.mld_max_msf). Only memory limits IPv6
+// groups.
 const maxGroups4, maxSources4, maxSources6 = 20, 10, 64
 
 // Membership joins or leaves a group.
@@ -26,7 +27,8 @@ func (e *endpoint) Membership(m socket.Membership) error {
 	return e.do(func() error { return os.NewSyscallError("setsockopt", e.setMembership(m)) })
 }
 
-// setMembership has the errors of ip_mc_join_group, ip_mc_leave_group and ip_mc_source of Linux.
+// setMembership returns the errors of ip_mc_join_group, ip_mc_leave_group and ip_mc_source of
+// Linux.
 func (e *endpoint) setMembership(m socket.Membership) error {
 	key := membership{plain(m.Group), networkIndex}
 	if m.Interface != nil {
@@ -63,7 +65,7 @@ func (e *endpoint) setSource(key membership, source netip.Addr, leave bool) erro
 	if leave && !joined {
 		return syscall.EINVAL
 	}
-	if from == nil { // also where any was heard
+	if from == nil { // also if any source was accepted
 		from = make(sources)
 		e.memberships[key] = from
 	}
@@ -86,7 +88,7 @@ func (e *endpoint) setSource(key membership, source netip.Addr, leave bool) erro
 	return nil
 }
 
-// groups4 returns how many IPv4 groups the endpoint has joined. mu must be held.
+// groups4 returns the number of IPv4 groups that the endpoint has joined. mu must be held.
 func (e *endpoint) groups4() (n int) {
 	for key := range e.memberships {
 		if key.group.Is4() {
@@ -96,8 +98,8 @@ func (e *endpoint) groups4() (n int) {
 	return n
 }
 
-// wants reports whether a packet to several is for the endpoint, which need not be open
-// any more. mu must be held.
+// wants reports whether a multicast or broadcast packet is for the endpoint, which may be closed.
+// mu must be held.
 func (e *endpoint) wants(p *packet) bool {
 	group := p.to.Addr()
 	if e.closed || !e.address().IsUnspecified() || e.score(p) == 0 {
@@ -107,18 +109,18 @@ func (e *endpoint) wants(p *packet) bool {
 	return group == broadcast || joined && (from == nil || from[p.from.Addr()])
 }
 
-// sendToMembers sends a datagram to several to each host with an endpoint that it is for.
-// mu must be held.
+// sendToMembers sends a multicast or broadcast datagram to each host with an endpoint that it is
+// for. mu must be held.
 func (e *endpoint) sendToMembers(p packet, payload []byte) {
 	n, group := e.network, p.to.Addr()
-	// What goes out of the loopback interface stays on the host, as does what has the scope of
-	// an interface (RFC 4291 section 2.7).
+	// Datagrams out of the loopback interface stay on the host, as do those with interface-local
+	// scope (RFC 4291 section 2.7).
 	stays := p.ifIndex == loopbackIndex || group.IsInterfaceLocalMulticast()
 	found := false
 	for _, h := range n.hosts {
 		to := h.source(p.from.Addr())
 		if h == e.host {
-			// The loopback interface hears itself in any case.
+			// The loopback interface always receives its own datagrams.
 			if group.IsMulticast() && e.options[socket.MulticastLoopback] == 0 && p.ifIndex != loopbackIndex {
 				continue
 			}

@@ -89,7 +89,7 @@ func TestBroadcast(t *testing.T) {
 	})
 }
 
-// A datagram travels once to each host, and has one fate for all members there.
+// A datagram travels once to each host, and all members there share its fate.
 func TestMembersOfOneHost(t *testing.T) {
 	simulate(t, 1, datagramtest.Link{Rate: 1000, Loss: 0.5, Duplicate: 0.5}, func(w *world) {
 		host, err := w.AddHost(there)
@@ -112,7 +112,7 @@ func TestMembersOfOneHost(t *testing.T) {
 		if s := w.Stats(); s.Held != 100+s.Duplicated-s.Lost {
 			t.Error(s)
 		}
-		time.Sleep(50 * time.Second) // as long as the link needs for all
+		time.Sleep(50 * time.Second) // the time that the link needs for all
 		s := w.Stats()
 		if s.Held != 0 || s.Sent != 100 || s.Lost == 0 || s.Lost%2 != 0 || s.Duplicated == 0 || s.Duplicated%2 != 0 {
 			t.Error(s)
@@ -126,7 +126,7 @@ func TestMembersOfOneHost(t *testing.T) {
 	})
 }
 
-// A link to a member is that to its host's address, whatever there is to find out about it.
+// The link to a member is the one to its host's address, whatever its other properties.
 func TestMulticastLinks(t *testing.T) {
 	simulate(t, 1, datagramtest.Link{}, func(w *world) {
 		group := netip.MustParseAddrPort("239.1.2.3:500")
@@ -142,7 +142,7 @@ func TestMulticastLinks(t *testing.T) {
 			}
 			conns = append(conns, c)
 		}
-		sender := w.at(here) // not from the first address of its host
+		sender := w.at(here) // not the first address of its host
 		for _, test := range []struct {
 			from, to netip.Prefix
 			link     datagramtest.Link
@@ -174,8 +174,8 @@ func TestMulticastLinks(t *testing.T) {
 	})
 }
 
-// Joining and leaving have the outcomes of Linux, odd ones among them: a source joined after the group narrows it to
-// that source, and the last source left leaves the group.
+// Joining and leaving have the outcomes of Linux, including odd ones: a source joined after the group narrows
+// the membership to that source, and leaving the last source leaves the group.
 func TestMemberships(t *testing.T) {
 	for _, family := range []struct{ group, source, other string }{
 		{"239.1.2.3", "10.0.0.1", "10.0.0.3"}, {"ff02::123", "2001:db8::5", "2001:db8::6"},
@@ -245,6 +245,67 @@ func TestMemberships(t *testing.T) {
 		c := w.conn(w.Host().Listen(w.Context(), "udp4", ":7"))
 		if err := c.JoinGroup(netip.MustParseAddr("ff02::1:2"), &net.Interface{Index: 77}); !errors.Is(err, syscall.ENOPROTOOPT) {
 			t.Errorf("a group of the other family: %v", err)
+		}
+	})
+}
+
+// A reply to a link-local sender leaves by the interface on which its question arrived, whatever that was
+// sent to.
+func TestReplyToLinkLocalSender(t *testing.T) {
+	simulate(t, 1, datagramtest.Link{}, func(w *world) {
+		for _, test := range []struct{ near, far, group string }{
+			{"169.254.7.1", "169.254.7.2", "239.1.2.3"},
+			{"169.254.8.1", "169.254.8.2", "255.255.255.255"},
+			{"fe80::7:1", "fe80::7:2", "ff02::123"},
+		} {
+			near, err := w.AddHost(netip.MustParseAddr(test.near))
+			if err != nil {
+				t.Fatal(err)
+			}
+			far, err := w.AddHost(netip.MustParseAddr(test.far))
+			if err != nil {
+				t.Fatal(err)
+			}
+			server := w.conn(near.Listen(w.Context(), "udp", ":7"))
+			group := netip.MustParseAddr(test.group)
+			if group.IsMulticast() {
+				if err := server.JoinGroup(group, nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			client := w.conn(far.Listen(w.Context(), "udp", ":0", datagram.WithBroadcast()))
+			unicast := netip.MustParseAddr(test.near)
+			if unicast.Is6() {
+				unicast = unicast.WithZone(far.Interface().Name)
+			}
+			for _, to := range []netip.Addr{group, unicast} {
+				w.sendTo(client, netip.AddrPortFrom(to, server.LocalAddr().Port()), "question")
+				question := w.next(server)
+				reply := question.Reply([]byte("answer"))
+				if reply.Meta.IfIndex != near.Interface().Index {
+					t.Errorf("from %v to %v: the answer leaves by %d", question.Addr, to, reply.Meta.IfIndex)
+				}
+				if _, err := server.TrySend(reply); err != nil {
+					t.Fatal(err)
+				}
+				w.expect(client, "answer")
+			}
+		}
+	})
+}
+
+// The interfaces are those of the simulated host.
+func TestMulticastInterface(t *testing.T) {
+	simulate(t, 1, datagramtest.Link{}, func(w *world) {
+		c := w.at(here)
+		for _, want := range []*net.Interface{nil, {Index: 1, Name: "lo"}, {Index: 2, Name: "eth0"}, nil} {
+			if err := c.SetMulticastInterface(want); err != nil {
+				t.Fatal(err)
+			}
+			got, err := c.MulticastInterface()
+			if err != nil || (got == nil) != (want == nil) || got != nil && (got.Index != want.Index || got.Name != want.Name) {
+				t.Errorf("%+v, %v; want %+v", got, err, want)
+			}
 		}
 	})
 }

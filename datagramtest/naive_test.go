@@ -14,12 +14,12 @@ import (
 	"example.com/datagram/datagramtest"
 )
 
-// A transfer sends messages one after the other, each again until it is acknowledged. The
-// receiver knows by a number what it already has. It looks right, and it works over
-// networks that only lose datagrams.
+// A transfer sends messages one after the other, and repeats each until it is acknowledged. The receiver
+// recognizes messages that it already has by a number. The transfer looks right, and works over networks that
+// only lose datagrams.
 //
-// Its mistake is that, unless it is corrected, an acknowledgement does not say of what. One that is late, or comes
-// twice, passes for that of the next message, which is never sent again if it was lost.
+// Its mistake is that, unless it is corrected, an acknowledgement does not name its message. A late or
+// duplicate acknowledgement passes for that of the next message, which is never repeated if it was lost.
 type transfer struct{ corrected bool }
 
 func (p transfer) send(ctx context.Context, conn *datagram.Conn, messages []string) error {
@@ -60,7 +60,7 @@ func (p transfer) receive(ctx context.Context, conn *datagram.Conn) (messages []
 	next := 0
 	for d := range conn.Recv() {
 		number, message, _ := strings.Cut(string(d.Payload), " ")
-		if number == fmt.Sprint(next) { // not one that it has already
+		if number == fmt.Sprint(next) { // not one that it already has
 			messages = append(messages, message)
 			next++
 		}
@@ -71,7 +71,7 @@ func (p transfer) receive(ctx context.Context, conn *datagram.Conn) (messages []
 	return messages
 }
 
-// transferOver runs a transfer over a network of chance and returns what arrived.
+// transferOver runs a transfer over a random network and returns what arrived.
 func transferOver(t *testing.T, seed uint64, link datagramtest.Link, p transfer, messages []string) (got []string, log []datagramtest.Event) {
 	synctest.Test(t, func(t *testing.T) {
 		network := datagramtest.NewNetwork(seed, link)
@@ -91,7 +91,7 @@ func transferOver(t *testing.T, seed uint64, link datagramtest.Link, p transfer,
 		if err := p.send(t.Context(), client, messages); err != nil {
 			t.Error(err)
 		}
-		time.Sleep(time.Second) // for what is under way
+		time.Sleep(time.Second) // for datagrams in transit
 		server.StopRecv()
 		receiving.Wait()
 		log = network.Log()
@@ -104,8 +104,8 @@ var (
 	rough    = datagramtest.Link{Loss: 0.1, Duplicate: 0.05, Delay: 20 * time.Millisecond, Jitter: 40 * time.Millisecond}
 )
 
-// The simulation finds the mistake in a fraction of a second: it tries seeds until a
-// transfer goes wrong, which is then the same every time that it is tried with that seed.
+// The simulation finds the mistake in a fraction of a second: it tries seeds until a transfer goes wrong, and
+// with that seed it goes wrong every time.
 func TestNaiveTransfer(t *testing.T) {
 	start := time.Now()
 	for seed := range uint64(1000) {
@@ -125,7 +125,7 @@ func TestNaiveTransfer(t *testing.T) {
 	t.Error("the mistake was not found")
 }
 
-// Tests with a network that only loses would not have found it.
+// Tests with a network that only loses datagrams would not have found it.
 func TestNaiveTransferWithLossOnly(t *testing.T) {
 	for seed := range uint64(200) {
 		got, _ := transferOver(t, seed, datagramtest.Link{Loss: 0.1, Delay: 20 * time.Millisecond}, transfer{}, messages)

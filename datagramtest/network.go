@@ -12,10 +12,10 @@ import (
 	"example.com/datagram/internal/socket"
 )
 
-// A Network is a simulated network with hosts and the links between them.
+// A Network is a simulated network: hosts and the links between them.
 //
-// Its methods may be called from many goroutines at once. Inside a bubble of
-// [testing/synctest] a Network must be made in the bubble that uses it.
+// Multiple goroutines may call its methods simultaneously. A Network used
+// inside a bubble of [testing/synctest] must be created in that bubble.
 type Network struct {
 	start time.Time
 	seed  uint64
@@ -23,7 +23,7 @@ type Network struct {
 	mu     sync.Mutex // also guards the endpoints
 	closed bool
 	home   *Host
-	hosts  []*Host // in the order in which they were made
+	hosts  []*Host // in order of creation
 	owners map[netip.Addr]*Host
 	keep   func(from, to netip.AddrPort, payload []byte) bool // nil keeps all
 	usual  *Link
@@ -34,19 +34,19 @@ type Network struct {
 	log    log
 
 	events  eventQueue
-	planned uint64 // events ever
+	planned uint64 // total number of events
 	timer   *time.Timer
-	armed   time.Duration // what the timer is set to, 0 if to nothing
+	armed   time.Duration // when the timer fires, 0 if it is not set
 }
 
-// NewNetwork returns a network without traffic. Every path has the given link,
-// unless [Network.SetLink] says otherwise; the zero Link is perfect. It panics
-// if a field of link is out of range.
+// NewNetwork returns a network without traffic. All paths have the given link,
+// unless [Network.SetLink] changes that; the zero Link is perfect. NewNetwork
+// panics if a field of link is out of range.
 //
-// All that is left to chance depends on seed. Whether a datagram is lost,
-// duplicated, reordered or corrupted, and its jitter, follow from the seed, the
-// addresses and ports it travels between, and its ordinal on that path, not
-// from which goroutine came first.
+// Everything random depends on seed. Whether a datagram is lost, duplicated,
+// reordered or corrupted, and its jitter, follow from the seed, the addresses
+// and ports it travels between, and its ordinal on that path, but not from the
+// order in which goroutines run.
 func NewNetwork(seed uint64, link Link) *Network {
 	link.check()
 	n := &Network{
@@ -61,26 +61,27 @@ func NewNetwork(seed uint64, link Link) *Network {
 }
 
 // Listen is [datagram.Listen] on the network. An address that no host has yet
-// becomes that of a new host. The wildcard, loopback and multicast addresses
-// are those of [Network.Host]. There are no names but localhost.
+// creates a new host. Wildcard, loopback and multicast addresses belong to
+// [Network.Host]. The only host name is localhost.
 func (n *Network) Listen(ctx context.Context, network, address string, opts ...datagram.Option) (*datagram.Conn, error) {
 	return datagram.Listen(ctx, network, address, prepend(n.Option(), opts)...)
 }
 
-// Dial is [datagram.Dial] on the network, from [Network.Host]. There are no names but localhost.
+// Dial is [datagram.Dial] on the network, from [Network.Host]. The only host
+// name is localhost.
 func (n *Network) Dial(ctx context.Context, network, address string, opts ...datagram.Option) (*datagram.Conn, error) {
 	return datagram.Dial(ctx, network, address, prepend(n.Option(), opts)...)
 }
 
 // Option returns an option for [datagram.New], [datagram.Listen] and
-// [datagram.Dial] that puts the handle on the network, with the rules of
-// [Network.Listen]. [datagram.Open], which has a descriptor, is
-// [errors.ErrUnsupported] with it.
+// [datagram.Dial] that puts the handle on the network, by the rules of
+// [Network.Listen]. With it, [datagram.Open], which needs a descriptor, fails
+// with [errors.ErrUnsupported].
 func (n *Network) Option() datagram.Option { return onNetwork(opener{network: n}) }
 
-// Close ends all traffic. What is under way is lost, and every handle on the
-// network finds its socket closed: reading ends and calls return
-// [net.ErrClosed]. The handles remain to be closed. Closing again is
+// Close stops all traffic. Datagrams in transit are lost, and the sockets of
+// all handles on the network are closed: receiving ends, and calls return
+// [net.ErrClosed]. The handles must still be closed. A second Close returns
 // net.ErrClosed.
 func (n *Network) Close() error {
 	n.lock()
@@ -101,7 +102,7 @@ func (n *Network) Close() error {
 	return nil
 }
 
-// now is the time on the network's clock.
+// now returns the time on the network's clock.
 func (n *Network) now() time.Duration {
 	now := time.Since(n.start)
 	if now < 0 { // in a bubble it is the year 2000
@@ -110,12 +111,12 @@ func (n *Network) now() time.Duration {
 	return now
 }
 
-// onNetwork returns an option that opens sockets on a network.
+// onNetwork returns an option that creates sockets on a network.
 func onNetwork(network socket.Network) datagram.Option {
 	return hook.WithNetwork(network).(datagram.Option)
 }
 
-// prepend puts an option before others, which may build on it.
+// prepend inserts an option before others, which may build on it.
 func prepend(opt datagram.Option, opts []datagram.Option) []datagram.Option {
 	return append([]datagram.Option{opt}, opts...)
 }

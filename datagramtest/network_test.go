@@ -77,8 +77,7 @@ func TestAddressInUse(t *testing.T) {
 	})
 }
 
-// A host with several addresses answers from the one that was asked, and its
-// loopback addresses are its own.
+// A host with several addresses answers from the one that was asked. It has its own loopback addresses.
 func TestHosts(t *testing.T) {
 	simulate(t, 1, datagramtest.Link{}, func(w *world) {
 		first, second := netip.MustParseAddr("10.1.0.1"), netip.MustParseAddr("2001:db8::1:1")
@@ -124,7 +123,7 @@ func TestHosts(t *testing.T) {
 	})
 }
 
-// The last one to steal a port has it; those that share it each have some senders.
+// The last handle to take over a port has it. Those that share it each get some of the senders.
 func TestReuse(t *testing.T) {
 	simulate(t, 1, datagramtest.Link{}, func(w *world) {
 		client := w.at(there)
@@ -191,14 +190,39 @@ func TestRefused(t *testing.T) {
 		silent := w.at(here, handler)
 		w.sendTo(silent, netip.AddrPortFrom(beyond, 9), "anybody")
 		w.nothing(silent)
-		if len(told) != 1 { // the news that were under way
+		if len(told) != 1 { // the report in transit
 			t.Errorf("told %d times", len(told))
 		}
 		w.want(datagramtest.Stats{Sent: 5, Refused: 4, Lost: 1})
 	})
 }
 
-// What a receive buffer has no room for is counted by the network and by the handle.
+// A report that nobody listened fails no later datagram, and reaches handles that do not receive, too.
+func TestRefusalFailsNoSend(t *testing.T) {
+	simulate(t, 1, datagramtest.Link{}, func(w *world) {
+		there := netip.AddrPortFrom(there, 9)
+		told := make(chan error, 9)
+		c := w.at(here, datagram.WithErrorHandler(func(err error) { told <- err }))
+		if err := c.Connect(there); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if _, err := c.TrySend(datagram.Datagram{Payload: []byte("anybody")}); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+		}
+		if err := <-told; !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Errorf("told of %v, want ECONNREFUSED", err)
+		}
+		if s := c.Stats(); s.Sent != 2 || s.SendErrors != 0 || s.ReceiveErrors != 1 {
+			t.Errorf("%+v, want 2 sent and an error received", s)
+		}
+		w.want(datagramtest.Stats{Sent: 2, Refused: 2})
+	})
+}
+
+// The network and the handle count datagrams that overflow the receive buffer.
 func TestReceiveBuffer(t *testing.T) {
 	simulate(t, 1, datagramtest.Link{}, func(w *world) {
 		a, b := w.at(here), w.at(there, datagram.WithReadBuffer(10000))
@@ -213,14 +237,14 @@ func TestReceiveBuffer(t *testing.T) {
 		for i := range s.Delivered {
 			w.expect(b, fmt.Sprint(i))
 		}
-		for range sent { // there is room again, and remains some
+		for range sent { // there is room again, and some remains
 			w.send(a, b, "x")
 			w.expect(b, "x")
 		}
 	})
 }
 
-// Unless a test asks for it nothing overflows, however long the reader waits for its turn.
+// Unless a test asks for it, nothing overflows, however long the reader does not run.
 func TestNoOverflow(t *testing.T) {
 	simulate(t, 1, datagramtest.Link{}, func(w *world) {
 		a, b := w.at(here), w.at(there)
@@ -231,7 +255,7 @@ func TestNoOverflow(t *testing.T) {
 	})
 }
 
-// Network errors take room in the receive buffer, and none is lost while there is some.
+// Network errors take room in the receive buffer, and none is lost while there is room.
 func TestManyNetworkErrors(t *testing.T) {
 	const sent = 1000
 	for buffer, all := range map[int]bool{1 << 20: true, 1 << 10: false} {

@@ -1,14 +1,16 @@
 package datagramtest
 
 import (
+	"cmp"
+	"errors"
 	"os"
 	"syscall"
 
 	"example.com/datagram/internal/socket"
 )
 
-// defaultOptions are those of Linux, but for a receive buffer that overflows only in tests that ask for that: how
-// soon the reader's goroutine has its turn is not for the seed to say.
+// defaultOptions are those of Linux, except for the receive buffer. It overflows only in tests that
+// ask for that, since the seed does not control when the reader's goroutine runs.
 var defaultOptions = [socket.Options]int{
 	socket.TTL:               64,
 	socket.MulticastTTL:      1,
@@ -46,11 +48,13 @@ func (e *endpoint) setOption(option socket.Option, value int) error {
 			}
 			return syscall.EADDRNOTAVAIL
 		}
-	case socket.ReadBuffer: // Linux doubles sizes, as it counts its own overhead
+	case socket.ReadBuffer: // Linux doubles sizes to account for its own overhead
 		value = max(2*min(value, maxBuffer), minReadBuffer)
 	case socket.WriteBuffer:
 		value = max(2*min(value, maxBuffer), minWriteBuffer)
-	case socket.PathMTU:
+	case socket.Steering: // there are no processors
+		return errors.ErrUnsupported
+	case socket.PathMTU, socket.CopiesOption:
 		return syscall.ENOPROTOOPT
 	}
 	e.options[option] = value
@@ -64,14 +68,14 @@ const maxBuffer = 1<<30 - 1
 func (e *endpoint) Option(option socket.Option) (value int, err error) {
 	err = e.do(func() error {
 		value = e.options[option]
-		if option != socket.PathMTU {
-			return nil
-		}
-		if !e.peer.IsValid() {
+		switch {
+		case option == socket.CopiesOption && e.isWildcard():
+			value = int(socket.ElsewhereCopies)
+		case option != socket.PathMTU:
+		case !e.peer.IsValid():
 			return os.NewSyscallError("getsockopt", syscall.ENOTCONN)
-		}
-		if value = e.network.link(e.address(), e.peer.Addr()).MTU; value == 0 {
-			value = unlimitedMTU
+		default:
+			value = cmp.Or(e.network.link(e.address(), e.peer.Addr()).MTU, unlimitedMTU)
 		}
 		return nil
 	})

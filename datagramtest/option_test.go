@@ -12,7 +12,7 @@ import (
 	"example.com/datagram/datagramtest"
 )
 
-// Faults strike a handle on a network whichever of their options comes first.
+// Faults strike a handle on a network whatever the order of the options.
 func TestOptionOrder(t *testing.T) {
 	simulate(t, 1, datagramtest.Link{}, func(w *world) {
 		faults := datagramtest.NewFaults(1, datagramtest.Fault{Op: datagramtest.OpSend, Times: 2, Err: syscall.EPERM})
@@ -25,7 +25,7 @@ func TestOptionOrder(t *testing.T) {
 	})
 }
 
-// What was opened as a file is struck too, and is not on a simulated network.
+// Faults strike a handle that was opened from a file, which is not on a simulated network.
 func TestOptionsOfOpen(t *testing.T) {
 	system, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
@@ -59,7 +59,7 @@ func TestOptionsOfOpen(t *testing.T) {
 	}
 }
 
-// The system's resolver is never asked.
+// The network never uses the system's resolver.
 func TestNames(t *testing.T) {
 	resolver := net.DefaultResolver
 	defer func() { net.DefaultResolver = resolver }()

@@ -7,24 +7,24 @@ import (
 	"time"
 )
 
-// A flow is where datagrams come from and go to.
+// A flow is the source and destination of datagrams.
 type flow struct {
 	from, to netip.AddrPort
-	host     netip.Addr // whose loopback address to is, if it is one: the first of that host
+	host     netip.Addr // first address of the host, if to is its loopback address
 }
 
-// A path is what the network remembers of a flow.
+// A path is the network's state of a flow.
 type path struct {
 	seed uint64
 	sent uint64        // datagrams
-	last time.Duration // when the last one arrives that keeps its order
+	last time.Duration // arrival of the last one in order
 
-	free    time.Duration // when the link has sent what it was given
+	free    time.Duration // when the link has sent everything so far
 	queue   []waiting     // in the link's queue
-	waiting int           // bytes of that
+	waiting int           // bytes in queue
 }
 
-// A waiting is a datagram in a link's queue: until when, and its size.
+// A waiting is a datagram in a link's queue: when it leaves the queue, and its size.
 type waiting struct {
 	until time.Duration
 	size  int
@@ -43,8 +43,8 @@ func (n *Network) path(f flow) *path {
 	return p
 }
 
-// depart gives a datagram to the link, and returns when it will have been sent, or
-// that there is no room in the queue.
+// depart gives a datagram to the link, and returns when the link will have sent it, or false if the
+// queue has no room.
 func (p *path) depart(link *Link, now time.Duration, size int) (at time.Duration, ok bool) {
 	for len(p.queue) > 0 && p.queue[0].until <= now {
 		p.waiting -= p.queue[0].size
@@ -65,21 +65,21 @@ func (p *path) depart(link *Link, now time.Duration, size int) (at time.Duration
 	return p.free, true
 }
 
-// arrival returns when a datagram arrives that departs at some time and is not overtaken.
+// arrival returns when a datagram arrives that departs at the given time and is not reordered.
 func (p *path) arrival(link *Link, departure time.Duration, jitter float64) time.Duration {
 	p.last = max(p.last, link.travel(departure, jitter))
 	return p.last
 }
 
-// draws are what chance says about a datagram.
+// draws are the random numbers of a datagram.
 type draws struct {
 	loss, duplicate, reorder, corrupt float64
 	jitter, duplicateJitter           float64
 	bit                               uint64
 }
 
-// draw returns the draws for the datagram with an ordinal. There are as many for each, so
-// that one probability changes nothing about the others.
+// draw returns the draws of the datagram with the given ordinal. Each datagram has the same number
+// of draws, so that one probability does not influence the others.
 func (p *path) draw(ordinal uint64) draws {
 	var source rand.PCG
 	source.Seed(p.seed, mix(ordinal))
@@ -101,7 +101,7 @@ func hashAddr(h uint64, addr netip.Addr) uint64 {
 	return mix(h ^ binary.BigEndian.Uint64(ip[8:]))
 }
 
-// mix is SplitMix64 (Steele, Lea and Flood, OOPSLA 2014): near inputs give far outputs.
+// mix is SplitMix64 (Steele, Lea and Flood, OOPSLA 2014): similar inputs give unrelated outputs.
 func mix(x uint64) uint64 {
 	x += 0x9e3779b97f4a7c15
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9

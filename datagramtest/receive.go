@@ -13,12 +13,12 @@ type arrival struct {
 	at time.Time
 }
 
-// overhead is what a datagram takes of the receive buffer beyond its payload. Linux charges
+// overhead is the receive buffer space that a datagram takes beyond its payload. Linux charges
 // about as much: 832 bytes for a payload of up to 100, 2,304 for one of 1,472.
 const overhead = 768
 
-// isFull reports whether the receive buffer has no room. As on Linux one datagram is let in over the limit.
-// mu must be held.
+// isFull reports whether the receive buffer is full. As on Linux, one datagram may exceed the
+// limit. mu must be held.
 func (e *endpoint) isFull() bool { return e.buffered >= e.options[socket.ReadBuffer] }
 
 // accept puts a packet into the receive buffer if there is room. mu must be held.
@@ -33,7 +33,7 @@ func (e *endpoint) accept(p *packet) bool {
 	return true
 }
 
-// told takes note of what the network says about a datagram. Reports take room in the receive buffer
+// told records a report of the network about a datagram. Reports take space in the receive buffer
 // (sock_queue_err_skb of Linux). mu must be held.
 func (e *endpoint) told(report socket.NetworkError) {
 	switch {
@@ -51,7 +51,7 @@ func (e *endpoint) told(report socket.NetworkError) {
 	e.changed.Signal()
 }
 
-// refused returns the pending error, which is forgotten by that. mu must be held.
+// refused returns and clears the pending error. mu must be held.
 func (e *endpoint) refused(call string) error {
 	errno := e.refusal
 	e.refusal = 0
@@ -61,12 +61,36 @@ func (e *endpoint) refused(call string) error {
 	return os.NewSyscallError(call, errno)
 }
 
-// maxMessages is how many datagrams a call moves at most, if it may be more than one.
+// maxMet limits the errors that sends encountered and that are not yet reported.
+const maxMet = 256
+
+// meet records an error that a send encountered and that is not about what it sends. mu must be
+// held.
+func (e *endpoint) meet(err error) {
+	if err == nil {
+		return
+	}
+	if len(e.met) < maxMet {
+		e.met = append(e.met, err)
+	}
+	e.counters.NetworkErrors.Add(1)
+}
+
+// PendingErrors returns the errors that sends have encountered since the last call.
+func (e *endpoint) PendingErrors() []error {
+	e.network.lock()
+	defer e.network.mu.Unlock()
+	met := e.met
+	e.met = nil
+	return met
+}
+
+// maxMessages is the maximum number of datagrams per call, with batches.
 const maxMessages = 64
 
 // Receive waits for datagrams or errors.
 func (e *endpoint) Receive(b *socket.Batch) error {
-	b.Messages, b.ControlErrors = nil, 0
+	b.Messages, b.ControlErrors, b.Waited = nil, 0, false
 	e.network.lock()
 	defer e.network.mu.Unlock()
 	e.reclaim()
@@ -88,13 +112,20 @@ func (e *endpoint) Receive(b *socket.Batch) error {
 			e.counters.ReceiveCalls.Add(1)
 			return nil
 		}
-		e.messages = nil // who waits holds no memory
+		e.messages = nil // hold no memory while waiting
+		b.Waited = true
 		e.changed.Wait()
 	}
 }
 
-// reclaim takes back the memory of the latest Receive that nobody wanted to keep.
-// mu must be held.
+// Readable reports whether a datagram has arrived.
+func (e *endpoint) Readable() bool {
+	e.network.lock()
+	defer e.network.mu.Unlock()
+	return len(e.arrived) > 0
+}
+
+// reclaim frees the memory of the latest Receive that the caller did not keep. mu must be held.
 func (e *endpoint) reclaim() {
 	for i := range e.messages {
 		if chunk := e.messages[i].Chunk; chunk != nil {
@@ -118,16 +149,16 @@ func (e *endpoint) take() []socket.Incoming {
 	return e.messages
 }
 
-// incoming makes a message of what has arrived. mu must be held.
+// incoming returns an arrival as a message. mu must be held.
 func (e *endpoint) incoming(a *arrival) socket.Incoming {
 	size := min(a.size, e.limits.Receive)
 	m := socket.Incoming{
 		Chunk:     a.chunk,
 		Payload:   a.chunk.Bytes[:size],
 		Truncated: size < a.size,
-		Elsewhere: a.members != nil,
 		Addr:      zoned(a.from),
 	}
+	m.Elsewhere = a.members != nil
 	if e.options[socket.ReceiveLocal] != 0 {
 		m.Control.Local, m.Control.IfIndex = zoned(a.to).Addr(), a.ifIndex
 	}
@@ -156,7 +187,7 @@ func (e *endpoint) interrupt(on bool) {
 	e.changed.Signal()
 }
 
-// NetworkErrors returns what was not received yet.
+// NetworkErrors returns the reports that were not yet received.
 func (e *endpoint) NetworkErrors() socket.NetworkErrors {
 	e.network.lock()
 	defer e.network.mu.Unlock()

@@ -8,8 +8,8 @@ import (
 	"example.com/datagram/internal/socket"
 )
 
-// resolve returns an address to send or connect to in plain form, and the interface that its zone names, 0
-// if it needs none.
+// resolve returns an address to send or connect to in plain form, and the interface that its zone
+// names, or 0 if it needs none.
 func resolve(addr netip.AddrPort) (to netip.AddrPort, zone int, err error) {
 	to = plainPort(addr)
 	if name := addr.Addr().Zone(); name != "" {
@@ -25,18 +25,18 @@ func resolve(addr netip.AddrPort) (to netip.AddrPort, zone int, err error) {
 	return to, zone, nil
 }
 
-// needsZone reports whether an address means nothing without an interface.
+// needsZone reports whether an address is meaningless without an interface.
 func needsZone(ip netip.Addr) bool {
 	return ip.Is6() && (ip.IsLinkLocalUnicast() || ip.IsLinkLocalMulticast() || ip.IsInterfaceLocalMulticast())
 }
 
-// A route is how a datagram leaves.
+// A route is the source and the interface of a datagram.
 type route struct {
 	from    netip.Addr
 	ifIndex int // of the receiver
 }
 
-// route finds the way to an address. mu must be held.
+// route finds the route to an address. mu must be held.
 func (e *endpoint) route(to netip.Addr, c socket.Control) (route, error) {
 	several, local := isSeveral(to), e.host.has(to)
 	r := route{from: plain(c.Local), ifIndex: e.outgoing(to, c)}
@@ -53,7 +53,8 @@ func (e *endpoint) route(to netip.Addr, c socket.Control) (route, error) {
 	switch r.ifIndex {
 	case 0:
 		r.ifIndex = networkIndex
-		// A source brings its interface along to several (ip_route_output_key_hash of Linux).
+		// For multicast and broadcast, the source determines the interface
+		// (ip_route_output_key_hash of Linux).
 		if local || several && r.from.IsLoopback() {
 			r.ifIndex = loopbackIndex
 		}
@@ -84,7 +85,7 @@ func (e *endpoint) route(to netip.Addr, c socket.Control) (route, error) {
 	return r, nil
 }
 
-// outgoing returns the interface that a datagram has to leave by, 0 for any. mu must be held.
+// outgoing returns the interface that a datagram must leave by, 0 for any. mu must be held.
 func (e *endpoint) outgoing(to netip.Addr, c socket.Control) int {
 	index := cmp.Or(c.IfIndex, e.device)
 	if index == 0 && to.IsMulticast() {
@@ -93,8 +94,9 @@ func (e *endpoint) outgoing(to netip.Addr, c socket.Control) int {
 	return index
 }
 
-// source returns the address from which the host sends to another, or the zero Addr: the first of its family, if
-// possible one that is as far-reaching (RFC 6724 section 5, rule 2).
+// source returns the host's source address for a destination: the first of the same family,
+// preferably of the same scope (RFC 6724 section 5, rule 2). It returns the zero Addr if there is
+// none.
 func (h *Host) source(to netip.Addr) netip.Addr {
 	var best netip.Addr
 	for _, addr := range h.addrs {

@@ -1,6 +1,7 @@
 package datagramtest_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -10,6 +11,8 @@ import (
 
 	"example.com/datagram"
 	"example.com/datagram/datagramtest"
+	"example.com/datagram/internal/hook"
+	"example.com/datagram/internal/socket"
 )
 
 // Errors about the address or route, as on Linux.
@@ -50,7 +53,7 @@ func TestNoRoute(t *testing.T) {
 	})
 }
 
-// A host without addresses of a family reaches nobody there.
+// A host without addresses of a family cannot send to that family.
 func TestNoRouteOfTheFamily(t *testing.T) {
 	simulate(t, 1, datagramtest.Link{}, func(w *world) {
 		six := netip.MustParseAddr("2001:db8::9")
@@ -77,6 +80,30 @@ func TestNoRouteOfTheFamily(t *testing.T) {
 			}
 		}
 		w.want(datagramtest.Stats{})
+	})
+}
+
+// oneName is a network with one name that has addresses of both families.
+type oneName struct{ socket.Network }
+
+func (oneName) LookupNetIP(context.Context, string, string) ([]netip.Addr, error) {
+	return []netip.Addr{netip.MustParseAddr("192.0.2.9"), netip.MustParseAddr("2001:db8::9")}, nil
+}
+
+// Dial picks the address of a name to which the host has a route.
+func TestDialByNameFallsBack(t *testing.T) {
+	simulate(t, 1, datagramtest.Link{}, func(w *world) {
+		name := hook.WrapNetwork(func(n socket.Network) socket.Network { return oneName{n} }).(datagram.Option)
+		for from, want := range map[string]string{"10.0.0.7": "192.0.2.9:7", "2001:db8::7": "[2001:db8::9]:7"} {
+			host, err := w.AddHost(netip.MustParseAddr(from))
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := w.conn(host.Dial(w.Context(), "udp", "a.name:7", name))
+			if got := c.RemoteAddr().String(); got != want {
+				t.Errorf("from %s the peer is %s, want %s", from, got, want)
+			}
+		}
 	})
 }
 
@@ -129,7 +156,7 @@ func TestZones(t *testing.T) {
 			if err != nil {
 				continue
 			}
-			// The source reaches as far as the destination.
+			// The source has the scope of the destination.
 			source, near := c.LocalAddr().Addr(), to.Addr().IsLinkLocalUnicast() || to.Addr().IsLinkLocalMulticast()
 			if source.IsLinkLocalUnicast() != near {
 				t.Errorf("connected to %v from %v", to, source)
@@ -151,7 +178,7 @@ func TestZones(t *testing.T) {
 	})
 }
 
-// What a handle with a loopback address sends to a group stays on the host, which hears it.
+// What a handle with a loopback address sends to a group stays on the host, which receives it.
 func TestMulticastFromLoopback(t *testing.T) {
 	simulate(t, 1, datagramtest.Link{}, func(w *world) {
 		group := netip.MustParseAddrPort("239.1.2.3:7")
@@ -176,10 +203,10 @@ func TestMulticastFromLoopback(t *testing.T) {
 	})
 }
 
-// The errors of a simulated network say as much as those of the system.
+// The errors of a simulated network contain as much as those of the system.
 func TestListenErrors(t *testing.T) {
 	simulate(t, 1, datagramtest.Link{}, func(w *world) {
-		w.conn(w.Listen(w.Context(), "udp", "")) // no address is any, as for net.ListenPacket
+		w.conn(w.Listen(w.Context(), "udp", "")) // an empty address means any, as for net.ListenPacket
 		w.conn(w.Listen(w.Context(), "udp4", "10.0.0.1:53"))
 		_, taken := w.Listen(w.Context(), "udp4", "10.0.0.1:53")
 		_, refused := w.Listen(w.Context(), "udp4", "10.0.0.1:54", datagram.WithInterface("eth1"))

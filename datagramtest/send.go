@@ -10,7 +10,7 @@ import (
 	"example.com/datagram/internal/socket"
 )
 
-// Send hands datagrams to the network, which always has room.
+// Send passes datagrams to the network, which always has room.
 func (e *endpoint) Send(ds []socket.Outgoing, _ bool) (int, error) {
 	n := e.network
 	n.lock()
@@ -28,14 +28,12 @@ func (e *endpoint) Send(ds []socket.Outgoing, _ bool) (int, error) {
 	return len(ds), nil
 }
 
-// send hands a datagram to the network. mu must be held.
+// send passes a datagram to the network. mu must be held.
 func (e *endpoint) send(d *socket.Outgoing) error {
 	if err := e.ended(); err != nil {
 		return err
 	}
-	if err := e.refused("sendmsg"); err != nil {
-		return err
-	}
+	e.meet(e.refused("sendmsg"))
 	if err := e.trySend(d); err != nil {
 		return os.NewSyscallError("sendmsg", err)
 	}
@@ -87,8 +85,8 @@ func (e *endpoint) trySend(d *socket.Outgoing) error {
 	return nil
 }
 
-// destination returns where a datagram goes that is sent to an address, if to any, and checks what the caller
-// asks for beside it, as Linux does in udp_sendmsg and udpv6_sendmsg. mu must be held.
+// destination returns the destination of a datagram sent to addr, or to the peer without one. It
+// checks addr and c as Linux does in udp_sendmsg and udpv6_sendmsg. mu must be held.
 func (e *endpoint) destination(addr netip.AddrPort, c *socket.Control) (netip.AddrPort, error) {
 	to := e.peer
 	if addr.IsValid() {
@@ -114,10 +112,10 @@ func (e *endpoint) destination(addr netip.AddrPort, c *socket.Control) (netip.Ad
 	return to, nil
 }
 
-// isSeveral reports whether an address is that of a group or of everybody.
+// isSeveral reports whether an address is a multicast or broadcast address.
 func isSeveral(addr netip.Addr) bool { return addr.IsMulticast() || addr == broadcast }
 
-// flow returns the flow of what the endpoint sends from an address to another. mu must be held.
+// flow returns the endpoint's flow between two addresses. mu must be held.
 func (e *endpoint) flow(from netip.Addr, to netip.AddrPort) flow {
 	f := flow{from: netip.AddrPortFrom(from, e.local.Port()), to: to}
 	if to.Addr().IsLoopback() {
@@ -126,11 +124,11 @@ func (e *endpoint) flow(from netip.Addr, to netip.AddrPort) flow {
 	return f
 }
 
-// unlimitedMTU is the MTU of a link without: no UDP datagram is longer.
+// unlimitedMTU is the MTU of a link without a limit: no UDP datagram is longer.
 const unlimitedMTU = 65575
 
-// checkSize checks whether a payload fits a datagram and the path. Of a datagram to several the sender
-// knows no path. mu must be held.
+// checkSize checks whether a payload fits a datagram and the path. For multicast and broadcast the
+// sender does not know the path. mu must be held.
 func (e *endpoint) checkSize(f flow, size int, several bool) error {
 	limit := batch.MaxPayload4
 	if f.to.Addr().Is6() {

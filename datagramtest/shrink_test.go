@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// shrink leaves out of a program whatever it can, so that it still fails: rounds, in ever smaller
-// pieces, then single calls.
+// shrink removes from a program whatever it can so that it still fails: rounds, in ever smaller pieces, then
+// single calls.
 func shrink(p program, fails func(program) bool) program {
 	for size := len(p) / 2; size > 0; size /= 2 {
 		for start := 0; start+size <= len(p); {

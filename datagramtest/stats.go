@@ -2,37 +2,39 @@ package datagramtest
 
 import "fmt"
 
-// Stats counts what became of every datagram. Every snapshot adds up:
+// Stats counts what became of the datagrams on a network. Every snapshot adds
+// up:
 //
 //	Sent + Duplicated = Delivered + Lost + Refused + Overflowed + Held
 //
-// A datagram to a multicast group or to everybody counts once for each
-// endpoint that it is for, and once if there is none. Those that the sender
-// was refused by an error are not Sent.
+// A datagram to a multicast or broadcast address counts once for each endpoint
+// that it is for, or once if there is none. Datagrams whose send failed do not
+// count as Sent.
 type Stats struct {
-	// Sent counts datagrams that hosts handed to the network.
+	// Sent counts datagrams that hosts passed to the network.
 	Sent uint64
-	// Delivered counts datagrams, copies included, that were put into a receive buffer. From there on
-	// the [datagram.Stats] of the receiver count.
+	// Delivered counts datagrams, including copies, that entered a receive
+	// buffer. From there on, the receiver's [datagram.Stats] count them.
 	Delivered uint64
-	// Lost counts datagrams lost by Loss, by a partition, by [Network.Filter], by [Network.Close], those to a
-	// group without a member and, to a group, those longer than an MTU.
+	// Lost counts datagrams lost to Loss, a partition, [Network.Filter] or
+	// [Network.Close], and datagrams to a group that has no member or that
+	// exceed the MTU on the way to one.
 	Lost uint64
 	// Duplicated counts the copies that the network made.
 	Duplicated uint64
-	// Reordered counts datagrams that were made late, and Corrupted those with a
-	// flipped bit. What became of them is counted too.
+	// Reordered counts datagrams that were delayed out of order, and Corrupted
+	// those with a flipped bit. Their outcome is counted too.
 	Reordered, Corrupted uint64
-	// Refused counts datagrams to a port on which nobody listened.
+	// Refused counts datagrams to ports on which nobody listened.
 	Refused uint64
-	// Overflowed counts datagrams that found no room in the queue of a link or in a
-	// receive buffer. The latter are also the KernelDrops of the receiver.
+	// Overflowed counts datagrams that found the queue of a link or a receive
+	// buffer full. The latter also count as the receiver's KernelDrops.
 	Overflowed uint64
-	// Held is how many are under way.
+	// Held is the number of datagrams in transit.
 	Held uint64
 }
 
-// String returns the counters in a line.
+// String returns the counters in one line.
 func (s Stats) String() string {
 	return fmt.Sprintf("sent %d, delivered %d, lost %d, duplicated %d, reordered %d, corrupted %d, refused %d, overflowed %d, held %d",
 		s.Sent, s.Delivered, s.Lost, s.Duplicated, s.Reordered, s.Corrupted, s.Refused, s.Overflowed, s.Held)
@@ -50,13 +52,14 @@ func (n *Network) Stats() Stats {
 	}
 }
 
-// A ledger counts what the network does.
+// A ledger counts what the network does to datagrams.
 type ledger struct {
 	count [actions]uint64
 	held  uint64
 }
 
-// note writes into the ledger and the log what was done to a datagram. mu must be held.
+// note records an action on a datagram in the ledger and the log. mu must be
+// held.
 func (n *Network) note(action Action, p *packet, reason string) {
 	for range p.count() {
 		n.ledger.count[action]++

@@ -12,31 +12,31 @@ import (
 type packet struct {
 	flow   // as the receiver sees it
 	number uint64
-	copy   int // of those that the network made
+	copy   int // 0 for the original
 	chunk  *buffer.Chunk
 	size   int
 
 	sender   *endpoint
 	filtered bool
-	// members of a host are those that a datagram to several is for. Other datagrams are for whoever is
-	// bound to their destination when they arrive.
+	// members are the endpoints of a host that a multicast or broadcast datagram is for. For other
+	// datagrams the receiver is looked up on arrival.
 	members      []*endpoint
 	ifIndex      int // of the receiver
 	hopLimit     int
 	trafficClass uint8
 }
 
-// with returns a copy of the packet with a payload.
+// with returns a copy of the packet with the given payload.
 func (p packet) with(payload []byte) *packet {
 	p.chunk, p.size = buffer.Get(len(payload)), len(payload)
 	copy(p.chunk.Bytes, payload)
 	return &p
 }
 
-// count is how many endpoints the packet counts for.
+// count returns the number of endpoints that the packet counts for.
 func (p *packet) count() uint64 { return max(1, uint64(len(p.members))) }
 
-// transmit hands a packet to the path that it takes. mu must be held.
+// transmit sends a packet along its path. mu must be held.
 func (n *Network) transmit(p *packet, along flow) {
 	link, path := n.link(along.from.Addr(), along.to.Addr()), n.path(along)
 	n.noteSent(p, along)
@@ -85,7 +85,7 @@ func (n *Network) transmit(p *packet, along flow) {
 	}
 }
 
-// noteSent notes that a packet was sent, with its ordinal on a path. mu must be held.
+// noteSent records that a packet was sent, and gives it an ordinal on its path. mu must be held.
 func (n *Network) noteSent(p *packet, along flow) {
 	path := n.path(along)
 	p.number = path.sent
@@ -98,13 +98,13 @@ func (n *Network) lose(p *packet, reason string) {
 	p.chunk.Free()
 }
 
-// carry makes a packet arrive at some time. mu must be held.
+// carry schedules the arrival of a packet. mu must be held.
 func (n *Network) carry(p *packet, at time.Duration) {
 	n.ledger.held += p.count()
 	n.happen(&event{at: at, packet: p})
 }
 
-// arrive ends the way of a packet. mu must be held.
+// arrive delivers a packet at the end of its path. mu must be held.
 func (n *Network) arrive(p *packet) {
 	n.ledger.held -= p.count()
 	if p.members == nil {
@@ -123,7 +123,7 @@ func (n *Network) arrive(p *packet) {
 	p.chunk.Free()
 }
 
-// deliver hands a packet to an endpoint, or refuses it if there is none. mu must be held.
+// deliver passes a packet to an endpoint, or refuses it if there is none. mu must be held.
 func (n *Network) deliver(p *packet, receiver *endpoint) {
 	switch {
 	case receiver == nil:
@@ -138,7 +138,7 @@ func (n *Network) deliver(p *packet, receiver *endpoint) {
 	}
 }
 
-// receiver returns the endpoint that a packet for one is for, or nil. mu must be held.
+// receiver returns the endpoint that a unicast packet is for, or nil. mu must be held.
 func (n *Network) receiver(p *packet) *endpoint {
 	host := p.sender.host
 	if !p.to.Addr().IsLoopback() {
@@ -150,8 +150,8 @@ func (n *Network) receiver(p *packet) *endpoint {
 	return host.receiver(p)
 }
 
-// reportRefusal tells the sender that nobody listens on a port, when the news has
-// travelled back, if it is not lost on the way. mu must be held.
+// reportRefusal reports to the sender that nobody listens on a port, after the report has travelled
+// back, unless it is lost on the way. mu must be held.
 func (n *Network) reportRefusal(p *packet) {
 	back := flow{from: p.to, to: p.from, host: p.host}
 	link, draws := n.link(back.from.Addr(), back.to.Addr()), n.path(back).draw(p.number)
@@ -167,7 +167,7 @@ func (p *packet) refused() {
 	p.sender.told(socket.NetworkError{Dst: to, Offender: to.Addr(), Errno: syscall.ECONNREFUSED})
 }
 
-// loseAll loses what is under way. mu must be held.
+// loseAll loses all packets in transit. mu must be held.
 func (n *Network) loseAll() {
 	for _, e := range n.events {
 		if !e.refusal {

@@ -1,5 +1,5 @@
-/* What every C peer shares: its orders, its counters, the gate that bounds what is in flight, and
- * the answers to its parent. The Go side of the same is internal/child and internal/mark. */
+/* The common part of all C peers: arguments, counters, the gate that limits datagrams in flight, and
+ * the answers to the parent. internal/child and internal/mark are its counterparts in Go. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -33,8 +33,8 @@ static struct {
     int size, window, dests, receivers, count;
 } args = {.mode = "", .role = "", .bind = "127.0.0.1", .dests = 1, .receivers = 1};
 
-/* One receiving and one sending thread publish their totals; the rest is the gate. The two sides
- * are kept off one cache line. */
+/* The totals of one receiving and one sending thread, and the gate. The two sides are on separate
+ * cache lines. */
 static struct {
     _Alignas(64) _Atomic uint64_t sent;
     _Atomic uint64_t sent_sum;
@@ -57,7 +57,7 @@ static uint64_t now_ns(void) {
     return (uint64_t)t.tv_sec * 1000000000u + t.tv_nsec;
 }
 
-/* ---- orders: key=value -------------------------------------------------------------------- */
+/* ---- arguments: key=value ------------------------------------------------------------------ */
 
 static void parse(int argc, char **argv) {
     struct { const char *key; const char **text; int *number; } fields[] = {
@@ -78,6 +78,14 @@ static void parse(int argc, char **argv) {
         }
     sem_init(&counts.wake, 0, 0);
 }
+
+/* How many datagrams a sender may number and keep to itself: see internal/child's Held. */
+static inline int held(void) {
+    return args.window && args.window / 2 < 512 ? args.window / 2 : 512;
+}
+
+/* Size of the buffers that one datagram is read into. */
+static inline int read_size(void) { return args.size > 2048 ? args.size : 2048; }
 
 static int is_role(const char *r) { return !strcmp(args.role, r); }
 static int is_mode(const char *m) { return !strcmp(args.mode, m); }
@@ -115,7 +123,7 @@ static void source_publish(source *s) {
     atomic_store_explicit(&counts.sent, s->n, memory_order_relaxed);
 }
 
-/* Sleep until half of the window is free. What does not arrive for 5 ms is lost. */
+/* Sleep until half of the window is free. If nothing arrives for 5 ms, what is in flight is lost. */
 static void gate_wait(source *s) {
     uint64_t seen = atomic_load(&counts.received);
     while (!counts.stop) {
@@ -142,7 +150,7 @@ static void gate_wait(source *s) {
     }
 }
 
-/* Number the next payload; 0 when sending should end. */
+/* Number the next payload. Returns 0 when sending should end. */
 static inline int source_next(source *s, char *p) {
     if (s->n >= s->allowed) {
         source_publish(s);
@@ -193,7 +201,7 @@ static long resident(void) {
     return pages * sysconf(_SC_PAGESIZE);
 }
 
-/* The kernel's object caches, of the whole machine. */
+/* Size of the kernel's object caches, of the whole machine. */
 static inline long slab_bytes(void) {
     char line[128];
     long kib = 0;
@@ -212,9 +220,9 @@ static void print_mark(int last) {
     uint64_t cpu = (uint64_t)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000000000u +
                    (uint64_t)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) * 1000u;
     printf("{\"ns\":%lu,\"cpu\":%lu,\"sent\":%lu,\"received\":%lu,\"sent_sum\":%lu,\"recv_sum\":%lu,"
-           "\"bad\":%lu,\"rss\":%ld",
+           "\"bad\":%lu,\"switches\":%ld,\"rss\":%ld",
            now_ns(), cpu, counts.sent, counts.received, counts.sent_sum, counts.recv_sum, counts.bad,
-           resident());
+           u.ru_nvcsw + u.ru_nivcsw, resident());
     const char *sep = ",\"hist\":[";
     for (uint64_t i = 0; last && i < sizeof hist / sizeof *hist; i++)
         if (hist[i]) {
@@ -225,7 +233,7 @@ static void print_mark(int last) {
     fflush(stdout);
 }
 
-/* Say that the traffic runs, answer marks, and end the process when told to. */
+/* Report that the traffic runs, answer marks, and end the process when told to. */
 static void control(const char *ready) {
     char line[64];
     puts(ready);
@@ -239,7 +247,7 @@ static void control(const char *ready) {
     while (sending)
         usleep(1000);
     uint64_t before;
-    do { /* what is on its way is not lost */
+    do { /* datagrams in transit are not lost */
         before = counts.received;
         usleep(50000);
     } while (counts.received != before && !is_role("echo") && !is_role("ping"));

@@ -1,4 +1,4 @@
-/* What the libuv peers share. Modes: send (uv_udp_send, recvmsg), mmsg (uv_udp_send,
+/* The common part of the libuv peers. Modes: send (uv_udp_send, recvmsg), mmsg (uv_udp_send,
  * UV_UDP_RECVMMSG), try (uv_udp_try_send, UV_UDP_RECVMMSG). */
 #include <uv.h>
 
@@ -9,8 +9,8 @@ static void check(int err, const char *what) {
     }
 }
 
-/* One read buffer for all handles of a loop, as everything in it is used before the callback ends.
- * libuv cuts it into 64 KiB pieces for recvmmsg. */
+/* One read buffer for all handles of a loop, since its contents are used before the callback ends.
+ * libuv splits it into 64 KiB pieces for recvmmsg. */
 enum { READ_BUFFER = 20 * 65536 };
 
 static void alloc_shared(uv_handle_t *h, size_t suggested, uv_buf_t *buf) {
@@ -22,7 +22,7 @@ static void alloc_shared(uv_handle_t *h, size_t suggested, uv_buf_t *buf) {
     *buf = uv_buf_init(mem, is_mode("send") ? 65536 : READ_BUFFER);
 }
 
-/* Open and bind a handle. The receive callback is NULL for those that only send. */
+/* Open and bind a handle. The receive callback is NULL for handles that only send. */
 static void open_handle(uv_loop_t *loop, uv_udp_t *h, addr4 at, uv_udp_recv_cb received) {
     unsigned flags = AF_INET;
     if (received && !is_mode("send"))

@@ -1,4 +1,4 @@
-/* libuv, the roles that answer: an echo server, a pinger, and idle handles. */
+/* libuv, roles with answers: an echo server, a pinger, and idle handles. */
 #include "child.h"
 #include "socket.h"
 #include "libuv.h"
@@ -7,8 +7,8 @@ static uv_loop_t loop;
 
 /* ---- sending ------------------------------------------------------------------------------- */
 
-/* A datagram in flight with its own copy: the read buffer is used again, and a reply can arrive
- * before the request's callback. They are kept, since a malloc for each would be slower. */
+/* A datagram in flight with its own copy, since the read buffer is reused and a reply can arrive
+ * before the request's callback. Flights are kept, since a malloc for each would be slower. */
 typedef struct flight {
     uv_udp_send_t req;
     struct flight *next;
@@ -19,7 +19,7 @@ static flight *spare;
 
 static void on_sent(uv_udp_send_t *r, int status) {
     flight *f = (flight *)r;
-    (void)status; /* a lost reply is the client's to notice */
+    (void)status; /* the client notices a lost reply */
     f->next = spare;
     spare = f;
 }

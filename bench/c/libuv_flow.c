@@ -1,4 +1,4 @@
-/* libuv, flow roles: a receiving loop and a sending loop, a thread each. */
+/* libuv, flow roles: a receiving loop and a sending loop, each on its own thread. */
 #include "child.h"
 #include "socket.h"
 #include "libuv.h"
@@ -10,7 +10,7 @@ static int ndests, next_dest;
 
 /* ---- receiving ----------------------------------------------------------------------------- */
 
-static sink arrived; /* one loop, so one for all handles */
+static sink arrived; /* for all handles of the only loop */
 
 static void on_recv(uv_udp_t *h, ssize_t n, const uv_buf_t *buf, const struct sockaddr *from,
                     unsigned flags) {
@@ -46,7 +46,7 @@ static const struct sockaddr *turn(void) {
     return (const struct sockaddr *)d;
 }
 
-/* send, mmsg: a number of requests, each sent again from its own callback. */
+/* send, mmsg: some requests, each sent again from its callback. */
 static void on_sent(uv_udp_send_t *r, int status) {
     check(status, "uv_udp_send");
     uv_buf_t buf = uv_buf_init(r->data, args.size);
@@ -64,7 +64,7 @@ static void start_requests(void) {
 
 /* try: as much as one turn of the loop may take. */
 static void on_idle(uv_idle_t *idle) {
-    static char *mem, refused; /* refused: the payload has its number already */
+    static char *mem, refused; /* refused: the payload is numbered already */
     static const struct sockaddr *to;
     if (!mem)
         mem = calloc(1, args.size);

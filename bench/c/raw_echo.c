@@ -1,5 +1,5 @@
-/* Raw C, the roles that answer: an echo server by recvfrom/sendto (mode=plain) or by
- * recvmmsg/sendmmsg (mode=mmsg), a pinger, and idle sockets under epoll. */
+/* Raw C, roles with answers: an echo server by recvfrom/sendto (mode=plain), by recvmmsg/sendmmsg
+ * (mode=mmsg) or with UDP_SEGMENT as well (mode=gso), a pinger, and idle sockets under epoll. */
 #include "child.h"
 #include "socket.h"
 #include <sys/epoll.h>
@@ -21,9 +21,34 @@ static void *echo_plain(void *unused) {
     return NULL;
 }
 
+/* Join neighbours into segmented messages. The iovecs of neighbours are neighbours too. */
+static int join(struct mmsghdr *m, int n, char (*control)[CMSG_SPACE(sizeof(uint16_t))]) {
+    int to = -1;
+    for (int i = 0; i < n; i++) {
+        struct msghdr *h = &m[i].msg_hdr, *last = to < 0 ? NULL : &m[to].msg_hdr;
+        if (!last || h->msg_iov->iov_len != last->msg_iov->iov_len ||
+            memcmp(h->msg_name, last->msg_name, sizeof(addr4))) {
+            m[++to] = m[i];
+            continue;
+        }
+        uint16_t size = h->msg_iov->iov_len;
+        struct cmsghdr *c = (struct cmsghdr *)control[to];
+        *c = (struct cmsghdr){.cmsg_level = SOL_UDP, .cmsg_type = UDP_SEGMENT,
+                              .cmsg_len = CMSG_LEN(sizeof size)};
+        memcpy(CMSG_DATA(c), &size, sizeof size);
+        last->msg_control = c;
+        last->msg_controllen = sizeof *control;
+        last->msg_iovlen++;
+    }
+    return to + 1;
+}
+
+/* A message for each datagram (mode=mmsg), or one for neighbours of one client and one length
+ * (mode=gso). */
 static void *echo_batches(void *unused) {
     (void)unused;
     static char mem[BATCH][MAX_PLAIN];
+    static char control[BATCH][CMSG_SPACE(sizeof(uint16_t))] __attribute__((aligned(8)));
     struct mmsghdr m[BATCH];
     struct iovec iov[BATCH];
     addr4 from[BATCH];
@@ -36,9 +61,11 @@ static void *echo_batches(void *unused) {
         int n = recvmmsg(fd, m, BATCH, MSG_WAITFORONE, NULL);
         for (int i = 0; i < n; i++)
             iov[i].iov_len = m[i].msg_len;
+        if (is_mode("gso"))
+            n = join(m, n, control);
         for (int sent = 0; sent < n;) {
             int k = sendmmsg(fd, m + sent, n - sent, 0);
-            sent += k > 0 ? k : 1; /* the one that the kernel refuses is skipped */
+            sent += k > 0 ? k : 1; /* skip a datagram that the kernel refuses */
         }
     }
     return NULL;

@@ -28,7 +28,7 @@ static inline addr4 dest_addr(void) {
 /* Receivers of many addresses bind the wildcard. */
 static inline addr4 bind_addr(void) { return ipv4(args.dests > 1 ? "0.0.0.0" : args.bind, 0); }
 
-/* The bench's buffers, past the system's limit where that is allowed. */
+/* Set the bench's buffers, beyond the system's limit if that is allowed. */
 static void grow(int fd) {
     int n = 4 << 20;
     if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &n, sizeof n))
@@ -45,7 +45,7 @@ static inline addr4 local_addr(int fd) {
     return a;
 }
 
-/* What a sender sends to in turn; internal/child's Destinations does the same. */
+/* The destinations of a sender, as internal/child's Destinations returns them. */
 static inline addr4 *destinations(const addr4 *receivers, int *n) {
     int many = args.dests > 1;
     *n = many ? args.dests : args.receivers;

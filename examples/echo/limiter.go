@@ -6,15 +6,14 @@ import (
 	"time"
 )
 
-// A limiter says how often to answer whom. The source of a datagram is easily forged: without a limit a stranger could
-// have a server send to a victim as much as he sends to the server.
+// A limiter limits answers. The source of a datagram is easily forged: without a limit, a stranger
+// could make a server send as much to a victim as he sends to the server.
 //
-// Each network has a bucket of tokens, which fills at a constant rate; an
-// answer takes one token out. Networks share a fixed number of buckets, so that
-// forged sources cost no memory, and all of them together no more answers than
-// the buckets hold.
+// Each network has a bucket of tokens that fills at a constant rate; each answer takes one token.
+// Networks share a fixed number of buckets, so that forged sources cost no memory, and together get
+// no more answers than the buckets hold.
 type limiter struct {
-	rate    float64 // tokens a second, and the most that a bucket holds
+	rate    float64 // tokens per second, and the capacity of a bucket
 	seed    maphash.Seed
 	buckets [1024]bucket
 	refused uint64
@@ -25,7 +24,7 @@ type bucket struct {
 	filled time.Time
 }
 
-// newLimiter returns a limiter to so many answers a second, or to any number if rate is 0.
+// newLimiter returns a limiter to rate answers per second and network. 0 means no limit.
 func newLimiter(rate float64) *limiter {
 	return &limiter{rate: rate, seed: maphash.MakeSeed()}
 }
@@ -46,13 +45,13 @@ func (l *limiter) allows(source netip.Addr, now time.Time) bool {
 	return true
 }
 
-// network returns what one victim owns at most: the prefixes are those of the
-// response rate limit of DNS servers (BIND).
+// network returns the prefix that one victim owns at most, as in the response rate limit of DNS
+// servers (BIND).
 func network(source netip.Addr) netip.Prefix {
 	bits := 56
 	if source.Is4() {
 		bits = 24
 	}
-	prefix, _ := source.Prefix(bits) // zones do not count
+	prefix, _ := source.Prefix(bits) // drops the zone
 	return prefix
 }

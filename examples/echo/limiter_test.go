@@ -21,7 +21,8 @@ func TestLimiter(t *testing.T) {
 		}
 		return n
 	}
-	// One network after the other, so that none finds the bucket of another that hashes alike empty.
+	// Test one network after the other, so that none finds an empty bucket because another one
+	// hashes alike.
 	for i, addresses := range [][2]string{{"192.0.2.1", "192.0.2.200"}, {"2001:db8::1", "2001:db8:0:ff::2"}, {"fe80::1%lo", "fe80::1"}} {
 		now = now.Add(time.Hour)
 		if n := allowed(addresses[0]); n != rate {
@@ -38,7 +39,7 @@ func TestLimiter(t *testing.T) {
 			t.Errorf("%d refused, want %d", l.refused, want)
 		}
 	}
-	// Forged sources share what there is.
+	// Forged sources share the buckets.
 	total := 0
 	now = now.Add(time.Hour)
 	for i := range 100_000 {
@@ -51,7 +52,7 @@ func TestLimiter(t *testing.T) {
 	}
 }
 
-// A client that asks too often is answered as often as -rate says.
+// A client that asks too often gets as many answers as -rate allows.
 func TestRate(t *testing.T) {
 	server, listening := start(t, "-verbose", "-rate=0.001", "127.0.0.1:0") // the second answer is a quarter of an hour away
 	client, err := net.Dial("udp", listening[0])
@@ -69,7 +70,7 @@ func TestRate(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range asked {
-		server.Line() // it has come
+		server.Line() // the request has arrived
 	}
 	if out := stop(t, server, syscall.SIGTERM); !strings.Contains(out, "answered 1, failed 0, refused 9;") {
 		t.Errorf("it printed\n%s", out)

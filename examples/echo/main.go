@@ -1,9 +1,9 @@
-// Echo answers every datagram with its own payload, on all addresses that it is given.
+// Echo answers every datagram with its own payload, on all given addresses.
 //
 //	go run ./examples/echo :7777 [::1]:7778
 //
-// It stops on SIGINT or SIGTERM, after what it has queued is sent, and prints
-// what became of every datagram. A second signal ends it at once.
+// On SIGINT or SIGTERM it answers what has been received, prints what became of all datagrams, and
+// stops. A second signal ends it at once.
 package main
 
 import (
@@ -11,57 +11,50 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"log"
 	"net"
-	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"example.com/datagram"
+	"example.com/datagram/examples/internal/command"
 )
 
 func main() {
 	network := flag.String("network", "udp", "udp, udp4 or udp6")
-	deadline := flag.Duration("deadline", 5*time.Second, "how long a stop may take")
-	rate := flag.Float64("rate", 0, "how many answers a second a network gets, 0 for any number: sources may be forged")
+	deadline := flag.Duration("deadline", 5*time.Second, "how long stopping may take")
+	rate := flag.Float64("rate", 0, "answers per second for each network, 0 for no limit; sources may be forged")
 	verbose := flag.Bool("verbose", false, "print each datagram")
-	flag.Usage = func() {
-		fmt.Fprintln(os.Stderr, "Usage: echo [flags] address ...\nAn address is host:port; without a host it is every address of this one.")
-		flag.PrintDefaults()
-	}
-	flag.Parse()
-	if flag.NArg() == 0 {
-		flag.Usage()
-		os.Exit(2)
-	}
-	log.SetFlags(0)
-	log.SetPrefix("echo: ")
-	if err := run(*network, flag.Args(), *deadline, *rate, *verbose); err != nil {
-		log.Fatal(err)
-	}
+	command.Main("echo", "[host]:port...", func(ctx context.Context, addresses []string) error {
+		switch {
+		case !(*rate >= 0): // or not a number
+			return command.Usagef("-rate is %v, not 0 or more", *rate)
+		case *deadline < 0:
+			return command.Usagef("-deadline is %v, less than 0", *deadline)
+		}
+		return run(ctx, *network, addresses, *deadline, *rate, *verbose)
+	})
 }
 
-func run(network string, addresses []string, deadline time.Duration, rate float64, verbose bool) error {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop) // from then on a signal has its usual effect
-
+func run(ctx context.Context, network string, addresses []string, deadline time.Duration, rate float64, verbose bool) error {
+	// Do not stop because a client has gone away or cannot be reached.
+	failures := newErrorLog(time.Second)
 	var servers []*server
 	for _, address := range addresses {
-		// A client that went away, or cannot be reached, is no reason to stop.
-		conn, err := datagram.Listen(ctx, network, address, datagram.WithErrorHandler(func(err error) { log.Print(err) }))
+		conn, err := datagram.Listen(ctx, network, address, datagram.WithErrorHandler(failures.add))
 		if err != nil {
-			return err
+			return fmt.Errorf("%s: %w", address, err)
 		}
 		defer conn.Close()
-		servers = append(servers, &server{conn, newLimiter(rate), verbose})
-		fmt.Println("listening on", conn.LocalAddr())
+		servers = append(servers, &server{conn, newLimiter(rate), failures, verbose})
+	}
+	for _, s := range servers {
+		if _, err := fmt.Println("listening on", s.conn.LocalAddr()); err != nil {
+			return err
+		}
 	}
 
-	// One server that fails stops the others.
+	// A server that fails stops the others.
 	group, serving := errgroup.WithContext(ctx)
 	for _, s := range servers {
 		group.Go(func() error { return s.serve(serving) })
@@ -76,35 +69,39 @@ func run(network string, addresses []string, deadline time.Duration, rate float6
 			failure = errors.Join(failure, fmt.Errorf("stopping %v: %w", local, err))
 		}
 		s := server.conn.Stats()
-		fmt.Printf("%v: received %d, answered %d, failed %d, refused %d; dropped: %d by the system, %d at the end\n",
+		_, err := fmt.Printf("%v: received %d, answered %d, failed %d, refused %d; dropped: %d by the system, %d at the end\n",
 			local, s.Received, s.Sent, s.SendErrors, server.limiter.refused, s.KernelDrops, s.CloseDrops)
+		failure = errors.Join(failure, err)
 	}
 	return failure
 }
 
 // A server answers on one address. An answer is never longer than the question.
 type server struct {
-	conn    *datagram.Conn
-	limiter *limiter
-	verbose bool
+	conn     *datagram.Conn
+	limiter  *limiter
+	failures *errorLog
+	verbose  bool
 }
 
-// serve answers until ctx ends.
+// serve answers until ctx ends or what it prints cannot be written, and then what has been received until then.
 func (s *server) serve(ctx context.Context) error {
-	err := s.conn.Serve(ctx, func(d datagram.Datagram) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var unprinted error
+	err := command.Serve(ctx, s.conn, func(d datagram.Datagram) {
 		defer d.Release()
-		if s.verbose {
-			fmt.Printf("%v: %q\n", d.Addr, d.Payload)
+		if s.verbose && unprinted == nil {
+			if _, unprinted = fmt.Printf("%v: %q\n", d.Addr, d.Payload); unprinted != nil {
+				cancel()
+			}
 		}
 		if !s.limiter.allows(d.Addr.Addr(), time.Now()) {
 			return
 		}
-		if err := s.conn.Send(ctx, d.Reply(d.Payload)); err != nil && ctx.Err() == nil {
-			log.Print(err)
+		if err := s.conn.Send(context.Background(), d.Reply(d.Payload)); err != nil {
+			s.failures.add(err)
 		}
 	})
-	if errors.Is(err, context.Canceled) {
-		return nil // a signal, or another server that failed and says so
-	}
-	return err
+	return errors.Join(err, unprinted)
 }

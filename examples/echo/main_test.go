@@ -3,19 +3,24 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
+	"regexp"
 	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 
-	"example.com/datagram/examples/internal/program"
+	"example.com/datagram/internal/testing/program"
+	"example.com/datagram/internal/testing/testenv"
 )
 
-// start runs the server on addresses and returns where it listens.
+func TestMain(m *testing.M) { os.Exit(testenv.Tests{M: m}.Run()) }
+
+// start runs the server on addresses and returns the addresses that it listens on.
 func start(t *testing.T, args ...string) (server *program.Process, listening []string) {
 	t.Helper()
 	server = program.Start(t, program.Build(t), args...)
@@ -27,7 +32,7 @@ func start(t *testing.T, args ...string) (server *program.Process, listening []s
 	return server, listening
 }
 
-// stop ends the server as a user does, and returns what it prints then.
+// stop ends the server as a user does, and returns the output.
 func stop(t *testing.T, server *program.Process, signal os.Signal) string {
 	t.Helper()
 	if runtime.GOOS == "windows" {
@@ -41,7 +46,7 @@ func stop(t *testing.T, server *program.Process, signal os.Signal) string {
 	return out
 }
 
-// loopbacks are the addresses to listen on, IPv4 and, if the machine has it, IPv6.
+// loopbacks are the addresses to listen on: IPv4 and, if the machine has it, IPv6.
 func loopbacks(t *testing.T) []string {
 	t.Helper()
 	conn, err := net.ListenPacket("udp", "[::1]:0")
@@ -56,7 +61,7 @@ func loopbacks(t *testing.T) []string {
 	return []string{"127.0.0.1:0", "[::1]:0"}
 }
 
-// Programs that know nothing of this package are answered.
+// The server answers programs that do not use this package.
 func TestRealClients(t *testing.T) {
 	server, listening := start(t, loopbacks(t)...)
 	received := make(map[string]int)
@@ -73,7 +78,7 @@ func TestRealClients(t *testing.T) {
 	} {
 		for _, addr := range listening {
 			t.Run(name+" "+addr, func(t *testing.T) {
-				client := program.Need(t, name)
+				client := testenv.Program(t, name)
 				host, port, err := net.SplitHostPort(addr)
 				if err != nil {
 					t.Fatal(err)
@@ -92,15 +97,15 @@ func TestRealClients(t *testing.T) {
 	}
 }
 
-// expectEcho runs a client, whose input and output are a datagram each, until the answer
-// has come.
+// expectEcho runs a client that sends a datagram from its input and prints the answer, and waits
+// for that.
 func expectEcho(t *testing.T, path string, args []string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), program.Patience)
 	defer cancel()
 	const message = "hello from outside\n"
 	client := exec.CommandContext(ctx, path, args...)
-	stdin, err := client.StdinPipe() // stays open: a client may leave at its end
+	stdin, err := client.StdinPipe() // stays open, since a client may exit at its end
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +132,7 @@ func expectEcho(t *testing.T, path string, args []string) {
 	}
 }
 
-// A wildcard address serves both families, and -verbose tells who asked.
+// A wildcard address serves both families, and -verbose prints who asked.
 func TestWildcard(t *testing.T) {
 	server, listening := start(t, "-verbose", ":0")
 	_, port, err := net.SplitHostPort(listening[0])
@@ -155,27 +160,97 @@ func TestWildcard(t *testing.T) {
 	stop(t, server, syscall.SIGTERM)
 }
 
-func TestFailures(t *testing.T) {
-	taken, err := net.ListenPacket("udp", "127.0.0.1:0")
+// What has been received when a signal comes is answered.
+func TestSignalUnderLoad(t *testing.T) {
+	server, listening := start(t, "127.0.0.1:0")
+	client, err := net.Dial("udp", listening[0])
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer taken.Close()
+	defer client.Close()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			if _, err := client.Write([]byte("hello")); err != nil {
+				return // refused, since the server has ended
+			}
+		}
+	}()
+	if _, err := client.Read(make([]byte, 100)); err != nil {
+		t.Fatal(err)
+	}
+	out := stop(t, server, syscall.SIGTERM)
+	<-ended
+	var received, answered, atTheEnd int
+	match := regexp.MustCompile(`received (\d+), answered (\d+), .* (\d+) at the end`).FindStringSubmatch(out)
+	if match == nil {
+		t.Fatal(out)
+	}
+	for i, n := range []*int{&received, &answered, &atTheEnd} {
+		*n, _ = strconv.Atoi(match[i+1])
+	}
+	if received == 0 || answered != received || atTheEnd != 0 {
+		t.Error(out)
+	}
+}
+
+// A datagram that cannot be printed is answered all the same, and ends the server.
+func TestClosedPipe(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("the error of Windows has another text")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), program.Patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program.Build(t), "-verbose", "127.0.0.1:0")
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stderr strings.Builder
+	cmd.Stdout, cmd.Stderr = w, &stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	var address string
+	if _, err := fmt.Fscanf(r, "listening on %s\n", &address); err != nil {
+		t.Fatal(err)
+	}
+	r.Close()
+	client, err := net.Dial("udp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if _, err := client.Write([]byte("hello")); err != nil {
+		t.Fatal(err)
+	}
+	answer := make([]byte, 100)
+	if n, err := client.Read(answer); err != nil || string(answer[:n]) != "hello" {
+		t.Errorf("answer %q, %v", answer[:n], err)
+	}
+	_ = cmd.Wait() // the exit code tells
+	if code := cmd.ProcessState.ExitCode(); code != 1 || !strings.Contains(stderr.String(), "broken pipe") || strings.Count(stderr.String(), "\n") != 1 {
+		t.Errorf("exit code %d\n%s", code, &stderr)
+	}
+}
+
+func TestFailures(t *testing.T) {
 	echo := program.Build(t)
 	for _, test := range []struct {
-		args string
-		code int
-		says string
+		code       int
+		args, says string
 	}{
-		{"", 2, "Usage"},
-		{"-unknown", 2, "Usage"},
-		{taken.LocalAddr().String(), 1, "listen"},
-		{"127.0.0.1:0 nonsense", 1, "missing port"},
-		{"-network tcp :0", 1, "tcp"},
+		{2, "", "missing argument: [host]:port"},
+		{2, "-rate -1 :0", "-rate is -1"},
+		{2, "-rate NaN :0", "-rate is NaN"},
+		{2, "-deadline -1s :0", "-deadline is -1s"},
+		{1, "127.0.0.1:0 nonsense", "missing port"},
+		{1, "no..host:7", "no..host"},
+		{1, ":99999", "99999"},
+		{1, "-network tcp :0", "unknown network tcp"},
 	} {
-		out, code := program.Run(t, "", echo, strings.Fields(test.args)...)
-		if code != test.code || !strings.Contains(out, test.says) {
-			t.Errorf("echo %s: exit code %d, want %d with %q\n%s", test.args, code, test.code, test.says, out)
-		}
+		program.Fails(t, test.code, test.says, echo, strings.Fields(test.args)...)
 	}
 }

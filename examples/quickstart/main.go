@@ -1,8 +1,11 @@
-// Quickstart runs a server and several clients on the loopback interface that
-// exchange datagrams, many of them in flight, and accounts for each one. It
-// fails unless the accounts add up.
+// Quickstart runs a server and several clients on the loopback interface. They exchange datagrams,
+// many of them in flight, and the program accounts for each. It fails unless the accounts add up. After SIGINT or
+// SIGTERM it sends no more requests, and accounts for those that were sent.
 //
 //	go run ./examples/quickstart
+//
+// All counts are exact but one: datagrams that the system drops together, because a receive buffer is
+// full, it counts as one. Such a count is marked as a lower bound.
 package main
 
 import (
@@ -17,31 +20,31 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"example.com/datagram"
+	"example.com/datagram/examples/internal/command"
 )
 
 func main() {
-	n := flag.Int("n", 1_000_000, "how many `requests` to send in all; each is answered")
+	n := flag.Int("n", 1_000_000, "total number of `requests`, each of which is answered")
 	clients := flag.Int("clients", 4, "`number` of clients")
 	size := flag.Int("size", 100, "size of a request in `bytes`, 8 to 65507")
-	window := flag.Int("window", 0, "most `requests` of a client in flight; 0 means as many as cannot overflow a buffer")
-	flag.Usage = func() {
-		fmt.Fprintln(os.Stderr, "Usage: quickstart [flags]")
-		flag.PrintDefaults()
-	}
-	flag.Parse()
-	if flag.NArg() > 0 || *n < 1 || *clients < 1 || *size < sequenceSize || *size > 65507 || *window < 0 {
-		flag.Usage()
-		os.Exit(2)
-	}
-	if err := run(*n, *clients, *size, *window); err != nil {
-		fmt.Fprintln(os.Stderr, "quickstart:", err)
-		os.Exit(1)
-	}
+	window := flag.Int("window", 0, "maximum number of `requests` of a client in flight; 0 means as many as fit into the receive buffer")
+	command.Main("quickstart", "", func(ctx context.Context, _ []string) error {
+		switch {
+		case *n < 1:
+			return command.Usagef("-n is %d, less than 1", *n)
+		case *clients < 1:
+			return command.Usagef("-clients is %d, less than 1", *clients)
+		case *size < sequenceSize || *size > 65507:
+			return command.Usagef("-size is %d, not in %d…65507", *size, sequenceSize)
+		case *window < 0:
+			return command.Usagef("-window is %d, less than 0", *window)
+		}
+		return run(ctx, *n, *clients, *size, *window)
+	})
 }
 
-func run(n, clients, size, window int) error {
-	ctx := context.Background()
-	buffer := datagram.WithReadBuffer(4 << 20) // the system grants less if it has to
+func run(ctx context.Context, n, clients, size, window int) error {
+	buffer := datagram.WithReadBuffer(4 << 20) // the system may grant less
 	server, err := datagram.Listen(ctx, "udp", "127.0.0.1:0", buffer)
 	if err != nil {
 		return err
@@ -68,12 +71,15 @@ func run(n, clients, size, window int) error {
 		}
 		all[i] = newClient(conn, share, size, window)
 	}
-	fmt.Printf("%d clients send %d requests of %d bytes to %v, up to %d each in flight\n",
-		clients, n, size, server.LocalAddr(), window)
+	if _, err := fmt.Printf("%s of %d bytes to %v from %s, up to %d in flight from each\n",
+		count(n, "request"), size, server.LocalAddr(), count(clients, "client"), window); err != nil {
+		return err
+	}
+	countedAsOne := coalesced(all[0].conn, server)
 
 	answered := make(chan error, 1)
 	read := uint64(0)
-	go func() { answered <- answer(ctx, server, &read) }()
+	go func() { answered <- answer(server, &read) }()
 	stopProgress := showProgress(server, n)
 	begin := time.Now()
 	var group errgroup.Group
@@ -84,9 +90,9 @@ func run(n, clients, size, window int) error {
 	elapsed := time.Since(begin)
 	stopProgress()
 
-	// Everything is where it will ever be. A reply that is still under way was
-	// given up and shows in the ledger.
-	deadline, cancel := context.WithTimeout(ctx, 5*time.Second)
+	// Nothing is in transit now, except replies to requests that were given up. Those show in the
+	// ledger.
+	deadline, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	for _, c := range all {
 		err = errors.Join(err, c.conn.Shutdown(deadline))
@@ -95,14 +101,38 @@ func run(n, clients, size, window int) error {
 	if err := errors.Join(err, server.Shutdown(deadline), <-answered); err != nil {
 		return err
 	}
-	return report(os.Stdout, server, all, read, elapsed)
+	if err := report(os.Stdout, server, all, read, countedAsOne, elapsed); err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("ended early: %w", context.Cause(ctx))
+	}
+	return nil
 }
 
-// answer sends back what the server receives, until it is closed.
-func answer(ctx context.Context, server *datagram.Conn, read *uint64) error {
+func count(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprint(n, " ", what)
+}
+
+// coalesced returns how many datagrams between two handles of a host the system counts as one, at
+// most, when it drops them. It drops a segmented batch as a whole if the receiver takes it as a
+// whole.
+func coalesced(client, server *datagram.Conn) uint64 {
+	one, other := client.Capabilities(), server.Capabilities()
+	if !one.GSO.Active || !other.GRO.Active { // the two have the same offloads
+		return 1
+	}
+	return uint64(one.Segments)
+}
+
+// answer sends back what the server receives until the server is closed.
+func answer(server *datagram.Conn, read *uint64) error {
 	for d := range server.Recv() {
 		*read++
-		if err := server.Send(ctx, d.Reply(d.Payload)); err != nil {
+		if err := server.Send(context.Background(), d.Reply(d.Payload)); err != nil {
 			return err
 		}
 		d.Release()
@@ -113,17 +143,16 @@ func answer(ctx context.Context, server *datagram.Conn, read *uint64) error {
 	return nil
 }
 
-// safeWindow returns how many datagrams a client may have in flight so that
-// those of all clients fit into one receive buffer. A system charges a buffer
-// with more than the payload: Linux with up to twice the size, for it rounds to
-// powers of two, and some hundred bytes.
+// safeWindow returns how many datagrams each client may have in flight so that those of all clients
+// fit into one receive buffer. A system charges more than the payload to a buffer: Linux up to
+// twice the size, since it rounds to powers of two, and some hundred bytes.
 func safeWindow(buffer, size, clients int) int {
 	charge := 2 * (size + 1024)
 	return min(max(buffer/charge/clients, 1), 1024)
 }
 
-// showProgress keeps a line of the terminal up to date until the function that
-// it returns is called. Without a terminal it does nothing.
+// showProgress keeps updating a line on the terminal until the returned function is called. Without
+// a terminal it does nothing.
 func showProgress(server *datagram.Conn, n int) (stop func()) {
 	info, err := os.Stdout.Stat()
 	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
@@ -137,7 +166,7 @@ func showProgress(server *datagram.Conn, n int) (stop func()) {
 		for begin := time.Now(); ; {
 			select {
 			case <-quit:
-				fmt.Print("\r\033[K") // the ledger says it all
+				fmt.Print("\r\033[K") // the ledger replaces it
 				return
 			case now := <-ticker.C:
 				got := server.Stats().Received

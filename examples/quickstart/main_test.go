@@ -1,12 +1,15 @@
 package main
 
 import (
+	"os"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
-	"example.com/datagram/examples/internal/program"
+	"example.com/datagram/internal/testing/program"
 )
 
 func TestLedgerAddsUp(t *testing.T) {
@@ -25,7 +28,7 @@ func TestLedgerAddsUp(t *testing.T) {
 			if code != 0 || !strings.Contains(out, "the ledger adds up") {
 				t.Fatalf("exit code %d\n%s", code, out)
 			}
-			// Added up once more, from what is printed.
+			// Add up once more, from the output.
 			want := strings.Fields(args)[1]
 			for _, what := range []string{"sent", "received", "delivered"} {
 				if requests, replies := row(t, out, what); requests != want || replies != want {
@@ -39,7 +42,7 @@ func TestLedgerAddsUp(t *testing.T) {
 	}
 }
 
-// row returns the figures of a line of the ledger.
+// row returns the figures in a line of the ledger.
 func row(t *testing.T, out, what string) (requests, replies string) {
 	t.Helper()
 	match := regexp.MustCompile(`(?m)^ *` + what + ` +(\d+) +(\d+)$`).FindStringSubmatch(out)
@@ -49,23 +52,37 @@ func row(t *testing.T, out, what string) (requests, replies string) {
 	return match[1], match[2]
 }
 
-// Loss is found where it happens. Without coalescing the system's count is
-// exact, so the ledger adds up all the same.
+// Loss is detected where it happens. Without coalescing the system's count is exact. Otherwise the
+// ledger says that it is a lower bound.
 func TestLossIsCounted(t *testing.T) {
+	quickstart := program.Build(t)
+	args := strings.Fields("-n 60000 -size 1200 -clients 1 -window 60000")
 	t.Setenv("DATAGRAM_OFFLOAD", "batch")
-	out, code := program.Run(t, "", program.Build(t), "-n", "60000", "-size", "1200", "-clients", "1", "-window", "60000")
+	exact := program.Start(t, quickstart, args...)
+	t.Setenv("DATAGRAM_OFFLOAD", "")
+	bounded := program.Start(t, quickstart, args...) // at the same time: both wait long for what was lost
+
+	out, code := exact.Wait()
+	if code != 0 || !strings.Contains(out, "the ledger adds up") {
+		t.Fatalf("exit code %d\n%s", code, out)
+	}
 	sent, _ := row(t, out, "sent")
 	received, _ := row(t, out, "received")
 	dropped, droppedReplies := row(t, out, "dropped: receive buffer full")
 	t.Logf("sent %s, received %s, dropped %s", sent, received, dropped)
-	if code != 0 {
-		t.Fatalf("exit code %d\n%s", code, out)
-	}
 	if dropped == "0" && droppedReplies == "0" {
 		t.Log("nothing was lost on this machine")
 	}
 	if number(t, sent) != number(t, received)+number(t, dropped) {
 		t.Errorf("sent %s, received %s, dropped %s", sent, received, dropped)
+	}
+
+	out, code = bounded.Wait()
+	if code != 0 || !strings.Contains(out, "the ledger adds up") {
+		t.Fatalf("exit code %d\n%s", code, out)
+	}
+	if strings.Contains(out, "≥ ") != strings.Contains(out, "All counts but those with ≥ are exact") {
+		t.Errorf("lower bounds without explanation, or the other way round:\n%s", out)
 	}
 }
 
@@ -79,13 +96,18 @@ func number(t *testing.T, s string) int {
 }
 
 func TestAudit(t *testing.T) {
-	good := account{accepted: 10, sent: 9, failed: 1, received: 7, kernel: 2, delivered: 6, closed: 1, read: 6}
-	if err := good.audit(); err != nil {
-		t.Error(err)
+	good := account{accepted: 10, sent: 9, failed: 1, received: 7, kernel: 2, delivered: 6, closed: 1, read: 6, countedAsOne: 1}
+	bounded := good
+	bounded.kernel, bounded.countedAsOne = 1, 2
+	for _, a := range []account{good, bounded} {
+		if err := a.audit(); err != nil {
+			t.Error(err)
+		}
 	}
 	for name, spoil := range map[string]func(*account){
 		"not sent":            func(a *account) { a.accepted++ },
 		"lost unseen":         func(a *account) { a.kernel-- },
+		"beyond the bound":    func(a *account) { a.kernel, a.countedAsOne = 0, 64 },
 		"from nowhere":        func(a *account) { a.received++ },
 		"not delivered":       func(a *account) { a.delivered-- },
 		"not read":            func(a *account) { a.read-- },
@@ -101,11 +123,33 @@ func TestAudit(t *testing.T) {
 	}
 }
 
+// A signal ends the requests, and the ledger of what was sent adds up.
+func TestSignals(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows cannot send a signal to one process")
+	}
+	quickstart := program.Build(t)
+	for _, signal := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
+		p := program.Start(t, quickstart, "-n", "50000000")
+		p.After("50000000 requests ")
+		p.Signal(signal)
+		out, code := p.Wait()
+		if code != 1 || !strings.Contains(out, "the ledger adds up\n") || !strings.Contains(out, "quickstart: ended early: ") {
+			t.Errorf("exit code %d after %v\n%s", code, signal, out)
+		}
+	}
+}
+
 func TestUsage(t *testing.T) {
 	quickstart := program.Build(t)
-	for _, args := range []string{"-n 0", "-clients 0", "-size 7", "-size 65508", "-window -1", "extra", "-unknown"} {
-		if out, code := program.Run(t, "", quickstart, strings.Fields(args)...); code != 2 || !strings.Contains(out, "Usage") {
-			t.Errorf("%s: exit code %d\n%s", args, code, out)
-		}
+	for args, says := range map[string]string{
+		"-n 0":        "-n is 0",
+		"-n x":        `invalid value "x" for flag -n`,
+		"-clients 0":  "-clients is 0",
+		"-size 7":     "-size is 7, not in 8…65507",
+		"-size 65508": "-size is 65508",
+		"-window -1":  "-window is -1",
+	} {
+		program.Fails(t, 2, says, quickstart, strings.Fields(args)...)
 	}
 }

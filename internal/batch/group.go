@@ -5,22 +5,22 @@ import (
 	"net/netip"
 )
 
-// MaxGroup is how many datagrams a Grouper can put in order together.
+// MaxGroup is how many datagrams a Grouper can order at a time.
 const MaxGroup = 1024
 
-// A Grouper finds an order of datagrams in which those to one destination
-// follow one another, so that they form runs. Among themselves they keep their
-// order.
+// A Grouper orders datagrams by destination, so that they form runs. Those to
+// one destination keep their order.
 type Grouper struct {
 	order [MaxGroup]uint16
-	// first, next and last chain the datagrams of each group, in the order of
-	// their first ones. The table finds a group by destination; 0 is empty.
+	// first, next and last chain the datagrams of each group. Groups are numbered
+	// in the order of their first datagrams. The table, which maps a destination to
+	// its group, holds numbers plus 1; 0 is empty.
 	first, next, last [MaxGroup]uint16
 	table             [2 * MaxGroup]uint16
 }
 
-// Group returns the order of n datagrams, or nil if the given one will do. addr tells the destination of each.
-// The order is valid until the next call.
+// Group returns the order for n datagrams, or nil if they already are in order.
+// addr returns the destination of each. The order is valid until the next call.
 func (g *Grouper) Group(n int, addr func(int) netip.AddrPort) []uint16 {
 	if n > MaxGroup {
 		return nil
@@ -58,7 +58,8 @@ func (g *Grouper) Group(n int, addr func(int) netip.AddrPort) []uint16 {
 	return order
 }
 
-// find returns the group of a destination, or makes a new one of that number.
+// find returns the group of a destination and true, or makes a new one with the
+// given number.
 func (g *Grouper) find(a netip.AddrPort, number int, addr func(int) netip.AddrPort) (int, bool) {
 	for slot := hash(a); ; slot++ {
 		entry := &g.table[slot%uint32(len(g.table))]
@@ -72,8 +73,8 @@ func (g *Grouper) find(a netip.AddrPort, number int, addr func(int) netip.AddrPo
 	}
 }
 
-// seed is drawn anew by each process: who could foresee the hash could choose addresses that
-// collide, and the answers to them would be compared one with another.
+// seed differs in each process. Who could predict the hash could choose addresses
+// that collide, and make find slow.
 var seed = maphash.MakeSeed()
 
 // hash spreads destinations over the table.

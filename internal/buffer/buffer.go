@@ -1,10 +1,9 @@
-// Package buffer owns the memory that received datagrams are lent in.
+// Package buffer manages the memory of received datagrams.
 //
-// A [Chunk] is a piece of memory that one owner fills and then lends, in any
-// number of parts, to readers who know nothing of one another. Each part has a
-// [Lease]; when the last lease is released the chunk goes back to its pool. A
-// chunk whose leases are never released is garbage like any other: the pool
-// keeps no reference to what it has lent.
+// The owner of a [Chunk] fills it and then lends it, in any number of parts, to
+// readers who know nothing of one another. Each part has a [Lease]. When the last
+// lease is released the chunk goes back to its pool. A chunk whose leases are
+// never released becomes garbage, because the pool keeps no reference to it.
 package buffer
 
 import (
@@ -12,18 +11,18 @@ import (
 	"sync/atomic"
 )
 
-// Size is the size of the chunks that the kernel receives into: the largest
-// datagram of UDP, and the largest run that generic receive offload coalesces,
-// both need a little less (RFC 768; GRO_LEGACY_MAX_SIZE is 65536).
+// Size is the size of the chunks that the kernel receives into. The largest
+// datagram of UDP and the largest run that generic receive offload coalesces need
+// a little less (RFC 768; GRO_LEGACY_MAX_SIZE is 65536).
 const Size = 64 << 10
 
-// partsPerWord is how many parts one word of a chunk's ledger accounts for.
-// The other half of the word holds the generation.
+// partsPerWord is how many parts one word of a chunk's ledger has bits for. The
+// other half of the word holds the generation.
 const partsPerWord = 32
 
-// words bounds the parts of a chunk that can be given back. Linux segments and
-// coalesces at most 128 datagrams a message (UDP_MAX_SEGMENTS since 6.9, 64
-// before). A chunk with more parts than this is left to the collector.
+// words is the length of a ledger. It suffices for the 128 datagrams that Linux
+// segments or coalesces at most (UDP_MAX_SEGMENTS since 6.9, 64 before). A chunk
+// with more parts is left to the garbage collector.
 const words = 4
 
 // A Chunk is a piece of memory to receive into and lend.
@@ -35,28 +34,27 @@ type Chunk struct {
 
 	pool       *sync.Pool
 	generation uint32
-	// lent counts the words of the ledger with parts outstanding.
+	// lent counts the words of the ledger with parts that are not released.
 	lent atomic.Int32
-	// ledger holds a generation in the upper half of each word and a bit for
-	// each part outstanding in the lower, so that a single compare-and-swap
-	// both proves that a lease is of this generation and ends it.
+	// ledger holds a generation in the upper half of each word, and in the lower
+	// a bit for each part that is not released. So a single compare-and-swap both
+	// checks that a lease is of this generation and ends it.
 	ledger [words]atomic.Uint64
 }
 
-// A Lease is the right to use one part of a chunk until Release.
-// The zero Lease is of memory that nobody takes back.
+// A Lease is the right to use one part of a chunk until Release. The zero Lease
+// is for memory of no chunk.
 type Lease struct {
 	chunk      *Chunk
 	generation uint32
 	part       uint32
 }
 
-// classes are the sizes that chunks come in. The small ones hold copies of
-// short datagrams, so that keeping one of those does not pin 64 KiB. The
-// largest holds what an AF_UNIX socket sends by default
-// (net.core.wmem_default).
+// classes are the sizes of chunks. The small ones are for copies of short
+// datagrams: keeping one does not pin 64 KiB. The largest holds what an AF_UNIX
+// socket sends by default (net.core.wmem_default).
 var classes = [...]class{
-	{size: 512}, {size: 2 << 10}, {size: 8 << 10}, {size: 24 << 10}, {size: Size}, {size: 4 * Size},
+	{size: 128}, {size: 512}, {size: 2 << 10}, {size: 8 << 10}, {size: 24 << 10}, {size: Size}, {size: 4 * Size},
 }
 
 type class struct {
@@ -79,7 +77,7 @@ func Get(n int) *Chunk {
 	return &Chunk{Bytes: make([]byte, n)}
 }
 
-// Free gives back a chunk that was never lent, or of which every part was
+// Free gives back a chunk that was not lent since Get, or whose parts are all
 // released.
 func (c *Chunk) Free() {
 	if c.pool != nil {
@@ -87,13 +85,13 @@ func (c *Chunk) Free() {
 	}
 }
 
-// Lend ends the ownership of the caller: from now on the chunk belongs to
-// parts leases, numbered from 0, and goes back to its pool after the last of
-// them is released. parts must be at least 1.
+// Lend ends the ownership of the caller. From now on the chunk belongs to so many
+// leases, numbered from 0, and goes back to its pool when the last is released.
+// parts must be at least 1.
 func (c *Chunk) Lend(parts int) {
 	c.generation++
 	if parts > words*partsPerWord {
-		// No lease of this generation will match the ledger.
+		// No lease of this generation matches the ledger.
 		return
 	}
 	used := (parts + partsPerWord - 1) / partsPerWord
@@ -104,15 +102,16 @@ func (c *Chunk) Lend(parts int) {
 	}
 }
 
-// Lease returns the lease of a part of the latest Lend. It must be called
-// before the part can have been released.
+// Lease returns the lease of a part of the latest Lend. Call it before the part
+// can be released.
 func (c *Chunk) Lease(part int) Lease {
 	return Lease{chunk: c, generation: c.generation, part: uint32(part)}
 }
 
-// Release gives the part back. Releasing it again does nothing, through any
-// copy of the lease and also after the memory serves others.
-func (l Lease) Release() {
+// Release gives the part back. Only the first call through any copy of the lease
+// has an effect, even after the memory has come to serve others. Under the race
+// detector it also poisons used, if that is memory of the chunk.
+func (l Lease) Release(used []byte) {
 	c := l.chunk
 	if c == nil || l.part >= words*partsPerWord {
 		return
@@ -126,7 +125,11 @@ func (l Lease) Release() {
 		if !word.CompareAndSwap(old, old&^bit) {
 			continue
 		}
-		if uint32(old&^bit) == 0 && c.lent.Add(-1) == 0 {
+		if poisons {
+			c.poison(used)
+		}
+		// Another goroutine may still be poisoning its part, so such chunks are not used again.
+		if uint32(old&^bit) == 0 && c.lent.Add(-1) == 0 && !poisons {
 			c.Free()
 		}
 		return

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -30,8 +31,10 @@ func (c *Chunk) outstanding() bool { return c.lent.Load() != 0 }
 
 func TestGet(t *testing.T) {
 	for _, test := range []struct{ n, want int }{
-		{0, 512},
-		{1, 512},
+		{0, 128},
+		{1, 128},
+		{128, 128},
+		{129, 512},
 		{512, 512},
 		{513, 2 << 10},
 		{2 << 10, 2 << 10},
@@ -61,9 +64,9 @@ func TestRelease(t *testing.T) {
 					t.Fatalf("given back after %d of %d releases", i, parts)
 				}
 				duplicate := lease
-				lease.Release()
-				duplicate.Release()
-				held[random.IntN(i+1)].Release()
+				lease.Release(nil)
+				duplicate.Release(nil)
+				held[random.IntN(i+1)].Release(nil)
 			}
 			if c.outstanding() {
 				t.Fatal("not given back")
@@ -76,19 +79,19 @@ func TestRelease(t *testing.T) {
 func TestStaleLease(t *testing.T) {
 	c, stale := lend(new(sync.Pool), 40)
 	for _, lease := range stale {
-		lease.Release()
+		lease.Release(nil)
 	}
 	for range 100 {
 		c.Lend(40)
 		for _, lease := range stale {
-			lease.Release()
+			lease.Release(nil)
 		}
 		if !c.outstanding() {
 			t.Fatal("stale leases gave the chunk back")
 		}
 		current := leases(c, 40)
 		for _, lease := range current {
-			lease.Release()
+			lease.Release(nil)
 		}
 		if c.outstanding() {
 			t.Fatal("not given back")
@@ -104,7 +107,7 @@ func TestManyParts(t *testing.T) {
 	for _, parts := range []int{129, 1000, Size} {
 		c, held := lend(&pool, parts)
 		for _, lease := range held {
-			lease.Release()
+			lease.Release(nil)
 		}
 		if pool.Get() != nil {
 			t.Fatalf("a chunk of %d parts was given back", parts)
@@ -112,7 +115,7 @@ func TestManyParts(t *testing.T) {
 		// Lent again it is like any other.
 		c.Lend(2)
 		for _, lease := range held {
-			lease.Release()
+			lease.Release(nil)
 		}
 		if !c.outstanding() {
 			t.Fatal("leases of many parts gave the chunk back")
@@ -121,12 +124,12 @@ func TestManyParts(t *testing.T) {
 	// Nor do leases from before count for a chunk that has many parts now.
 	c, held := lend(new(sync.Pool), 3)
 	for _, lease := range held {
-		lease.Release()
+		lease.Release(nil)
 	}
 	c.pool = &pool
 	c.Lend(1000)
 	for _, lease := range held {
-		lease.Release()
+		lease.Release(nil)
 	}
 	if pool.Get() != nil {
 		t.Fatal("stale leases gave a chunk of many parts back")
@@ -135,8 +138,8 @@ func TestManyParts(t *testing.T) {
 
 func TestZeroLease(t *testing.T) {
 	var lease Lease
-	lease.Release()
-	lease.Release()
+	lease.Release(nil)
+	lease.Release(nil)
 }
 
 // TestConcurrentRelease lends a chunk for many generations, while everybody who ever had
@@ -157,13 +160,13 @@ func TestConcurrentRelease(t *testing.T) {
 				random := rand.New(rand.NewPCG(uint64(generation), uint64(reader)))
 				random.Shuffle(parts, func(i, j int) { mine[i], mine[j] = mine[j], mine[i] })
 				for _, lease := range mine[1:] {
-					lease.Release()
+					lease.Release(nil)
 				}
 				for _, lease := range *old.Load() {
-					lease.Release()
+					lease.Release(nil)
 				}
 				released.Add(1)
-				mine[0].Release()
+				mine[0].Release(nil)
 			})
 		}
 		wg.Wait()
@@ -187,7 +190,7 @@ func TestConcurrentReleaseOfNeighbours(t *testing.T) {
 					runtime.Gosched()
 				}
 				for part := first; part < partsPerWord; part += 2 {
-					c.Lease(part).Release()
+					c.Lease(part).Release(nil)
 				}
 			})
 		}
@@ -217,8 +220,8 @@ func TestReuse(t *testing.T) {
 						break
 					}
 				}
-				l.lease.Release()
-				l.lease.Release()
+				l.lease.Release(nil)
+				l.lease.Release(nil)
 			}
 		})
 	}
@@ -237,4 +240,35 @@ func TestReuse(t *testing.T) {
 	}
 	close(letters)
 	wg.Wait()
+}
+
+// Released memory is poisoned, unless it is not the chunk's.
+func TestPoison(t *testing.T) {
+	c := &Chunk{Bytes: []byte("released or not")}
+	own := []byte("own")
+	c.poison(c.Bytes[:8])
+	if string(c.Bytes) != strings.Repeat("\xdb", 8)+" or not" {
+		t.Errorf("released memory: %q", c.Bytes)
+	}
+	c.poison(own)
+	if c.poison(nil); string(own) != "own" {
+		t.Error("poisoned what is not the chunk's")
+	}
+}
+
+// A poisoned chunk is not used again: another goroutine may still be overwriting its part of it
+// when the last part, an empty datagram perhaps, is released.
+func TestPoisonedIsNotReused(t *testing.T) {
+	if !poisons {
+		t.Skip("memory is poisoned under the race detector only")
+	}
+	var pool sync.Pool
+	for range 100 { // the race detector makes a pool lose some of what it is given
+		c, held := lend(&pool, 2)
+		held[0].Release(c.Bytes[:8])
+		held[1].Release(nil)
+		if pool.Get() != nil {
+			t.Fatal("a poisoned chunk was given back")
+		}
+	}
 }

@@ -1,13 +1,24 @@
-// Package hook is how datagramtest reaches what package datagram does not
-// export.
+// Package hook gives packages datagramtest and session access to what package datagram does not export.
 package hook
 
-import "example.com/datagram/internal/socket"
+import (
+	"context"
 
-// Both return a datagram.Option. Package datagram sets them.
+	"example.com/datagram/internal/socket"
+)
+
+// Package datagram sets these variables. The first two return a datagram.Option; conn is a *datagram.Conn.
 var (
-	// WithNetwork has a handle open its sockets on a network instead of the system's.
+	// WithNetwork makes a handle open its sockets on the given network instead of the system's.
 	WithNetwork func(socket.Network) any
-	// WrapNetwork has it open them on what wrap makes of its network, whichever option comes first.
+	// WrapNetwork makes a handle open its sockets on wrap(network), whatever the order of the
+	// options.
 	WrapNetwork func(wrap func(socket.Network) socket.Network) any
+	// Detach moves the payload of a *datagram.Datagram to memory of its own, lent until Release,
+	// and releases the memory that it shared with others.
+	Detach func(d any)
+	// ServeBatch is conn.ServeBatch with a handler of type func([]datagram.Datagram). It calls claimed
+	// when the handle can no longer be received from in other ways, and before anything is received.
+	// stop ends this session of receiving, and no other, at once.
+	ServeBatch func(ctx context.Context, conn, handle any, claimed func(stop func())) error
 )

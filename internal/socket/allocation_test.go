@@ -9,8 +9,8 @@ import (
 	"example.com/datagram/internal/socket"
 )
 
-// TestAllocations sends and receives without allocating: the race detector
-// does so itself.
+// TestAllocations sends and receives without allocating. The race detector
+// allocates itself.
 func TestAllocations(t *testing.T) {
 	for _, i := range implementations {
 		t.Run(i.name, func(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 	"example.com/datagram/internal/socket"
 )
 
-// BenchmarkPingPong answers one datagram at a time.
+// BenchmarkPingPong exchanges one datagram at a time.
 func BenchmarkPingPong(b *testing.B) {
 	for _, i := range implementations {
 		b.Run(i.name, func(b *testing.B) {

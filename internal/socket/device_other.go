@@ -4,4 +4,4 @@ package socket
 
 import "errors"
 
-func (h *handle) bindToDevice(string) error { return errors.ErrUnsupported }
+func (k *kernelSocket) bindToDevice(string) error { return errors.ErrUnsupported }

@@ -6,11 +6,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"example.com/datagram/internal/netns"
 	"example.com/datagram/internal/socket"
+	"example.com/datagram/internal/testing/netns"
 )
 
-// Dissolving an association leaves the socket bound to the device and address that it was bound to.
+// Dissolving an association leaves the socket bound to its device and address.
 func TestDisconnectKeepsDevice(t *testing.T) {
 	n := netns.New(t)
 	ifi, _ := netns.Link(n, n)

@@ -5,39 +5,73 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"example.com/datagram/internal/wire"
 )
 
 // reportNetworkErrors makes the kernel queue what the network reports, for
 // unconnected sockets too (ip(7), IP_RECVERR).
-func (h *handle) reportNetworkErrors() error {
-	if h.family != IPv6 {
-		if err := h.setInt(unix.SOL_IP, unix.IP_RECVERR, 1); err != nil {
+func (k *kernelSocket) reportNetworkErrors() error {
+	if k.family != IPv6 {
+		if err := k.setInt(unix.SOL_IP, unix.IP_RECVERR, 1); err != nil {
 			return err
 		}
 	}
-	if h.family != IPv4 {
-		return h.setInt(unix.SOL_IPV6, unix.IPV6_RECVERR, 1)
+	if k.family != IPv4 {
+		return k.setInt(unix.SOL_IPV6, unix.IPV6_RECVERR, 1)
 	}
 	return nil
 }
 
-// networkErrors are taken from the kernel by whoever meets one and told by whoever asks.
+// relieve empties the error queue of a socket on which somebody asked for network
+// errors and nobody fetches them, before they leave no room for datagrams. The
+// kernel charges them to the receive buffer (sock_queue_err_skb), and strangers
+// can forge them.
+func (k *kernelSocket) relieve() {
+	if k.limits.NetworkErrors || !k.hears() {
+		return
+	}
+	const allocated, size = 0, 1 // SK_MEMINFO_RMEM_ALLOC and SK_MEMINFO_RCVBUF of linux/sock_diag.h
+	if info, err := k.memory(); err != nil || info[allocated] < info[size]/2 {
+		return
+	}
+	_ = k.control(func(fd uintptr) error {
+		for range maxRelieved {
+			_, _, errno := unix.Syscall6(unix.SYS_RECVFROM, fd, 0, 0, unix.MSG_ERRQUEUE|unix.MSG_DONTWAIT, 0, 0)
+			if errno != 0 && errno != unix.EINTR {
+				return nil
+			}
+		}
+		return nil
+	})
+}
+
+// networkErrors are taken from the kernel by whoever meets one, and kept for
+// NetworkErrors to return.
 type networkErrors struct {
 	mu   sync.Mutex
-	list NetworkErrors // not told yet
+	list NetworkErrors
 }
 
 const (
-	// maxErrors bounds how many network errors wait to be told. The kernel keeps, or drops, the rest.
+	// maxRelieved bounds one relief: strangers may forge as fast as it fetches, and
+	// Close waits for it.
+	maxRelieved = 4096
+	// maxErrors bounds how many network errors are kept. The kernel keeps, or
+	// drops, the rest.
 	maxErrors = 256
-	// maxUnexplained is how many times to try again a send that fails as if for a network error when there
-	// is none: it may have been taken from the queue before the kernel told of it.
+	// maxUnexplained bounds how often to repeat a send that fails as if for a
+	// network error when there is none in the queue: somebody may have taken it
+	// before the kernel told of it.
 	maxUnexplained = 8
 )
 
-// NetworkErrors empties the error queue.
-func (s *system) NetworkErrors() NetworkErrors {
-	s.collectNetworkErrors()
+// NetworkErrors empties the error queue. Where there is none, as for AF_UNIX, the
+// kernel would ignore MSG_ERRQUEUE and return a datagram (unix_dgram_recvmsg).
+func (s *linuxSocket) NetworkErrors() NetworkErrors {
+	if s.family != Other {
+		s.collectNetworkErrors()
+	}
 	e := &s.networkErrors
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -46,8 +80,16 @@ func (s *system) NetworkErrors() NetworkErrors {
 	return list
 }
 
-// collectNetworkErrors takes what is in the kernel's error queue, and returns how many were ever taken.
-func (s *system) collectNetworkErrors() uint64 {
+// putBack returns errors for the next NetworkErrors.
+func (e *networkErrors) putBack(list NetworkErrors) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.list = append(list, e.list...)
+}
+
+// collectNetworkErrors takes what is in the kernel's error queue. It returns how
+// many were ever taken.
+func (s *linuxSocket) collectNetworkErrors() uint64 {
 	e := &s.networkErrors
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -59,16 +101,16 @@ func (s *system) collectNetworkErrors() uint64 {
 	return s.counters.NetworkErrors.Load()
 }
 
-// An errorReader is what reading the error queue works on. They are pooled: a receiver looks
-// each time before it waits, and there is seldom anything.
+// An errorReader is what reading the error queue works on. They are pooled: a
+// receiver looks each time before it waits, and seldom finds anything.
 type errorReader struct {
-	socket  *system
+	socket  *linuxSocket
 	read    func(fd uintptr) // bound once, so that looking allocates nothing
 	header  unix.Msghdr
 	vector  unix.Iovec
-	name    sockaddr
-	control [controlSize]byte
-	payload [1]byte // the datagram is returned too, and of no use
+	name    wire.RawSockaddr
+	control [wire.ControlSize]byte
+	payload [1]byte // the start of the datagram comes too, and is of no use
 }
 
 var errorReaders = sync.Pool{New: func() any {
@@ -84,7 +126,7 @@ func (r *errorReader) readQueue(fd uintptr) {
 		r.vector = unix.Iovec{Base: &r.payload[0]}
 		r.vector.SetLen(len(r.payload))
 		r.header = unix.Msghdr{
-			Name: (*byte)(unsafe.Pointer(&r.name)), Namelen: uint32(len(r.name.bytes())), Iov: &r.vector, Control: &r.control[0],
+			Name: (*byte)(unsafe.Pointer(&r.name)), Namelen: uint32(len(r.name.Bytes())), Iov: &r.vector, Control: &r.control[0],
 		}
 		r.header.SetIovlen(1)
 		r.header.SetControllen(len(r.control))
@@ -95,46 +137,26 @@ func (r *errorReader) readQueue(fd uintptr) {
 		if errno != 0 {
 			return
 		}
-		if report, ok := parseNetworkError(r.control[:r.header.Controllen], &s.zones); ok {
-			report.Dst, _ = r.name.decode(r.header.Namelen, &s.zones)
+		if report, ok := wire.ParseNetworkError(r.control[:r.header.Controllen], &s.zones); ok {
+			report.Dst, _ = r.name.Decode(r.header.Namelen, &s.zones)
 			e.list = append(e.list, report)
 			s.counters.NetworkErrors.Add(1)
 		}
 	}
 }
 
-// parseNetworkError finds the extended error among control messages.
-func parseNetworkError(b []byte, z *zones) (e NetworkError, ok bool) {
-	messages, err := unix.ParseSocketControlMessage(b)
-	if err != nil {
-		return e, false
+// hearsNetworkErrors reports whether somebody, perhaps whoever opened the
+// descriptor, asked for network errors.
+func (k *kernelSocket) hearsNetworkErrors() bool {
+	v4, _ := k.getInt(unix.SOL_IP, unix.IP_RECVERR)
+	v6 := 0
+	if k.family == IPv6 || k.family == Dual {
+		v6, _ = k.getInt(unix.SOL_IPV6, unix.IPV6_RECVERR)
 	}
-	for _, m := range messages {
-		const size = int(unsafe.Sizeof(unix.SockExtendedErr{}))
-		v4 := m.Header.Level == unix.SOL_IP && m.Header.Type == unix.IP_RECVERR
-		v6 := m.Header.Level == unix.SOL_IPV6 && m.Header.Type == unix.IPV6_RECVERR
-		if !v4 && !v6 || len(m.Data) < size {
-			continue
-		}
-		var extended unix.SockExtendedErr
-		copy((*[size]byte)(unsafe.Pointer(&extended))[:], m.Data)
-		e.Errno = unix.Errno(extended.Errno)
-		if extended.Origin != unix.SO_EE_ORIGIN_ICMP && extended.Origin != unix.SO_EE_ORIGIN_ICMP6 {
-			continue // time stamps and such, and what send has returned too
-		}
-		if e.Errno == unix.EMSGSIZE {
-			e.MTU = int(extended.Info)
-		}
-		var offender sockaddr
-		n := copy(offender.bytes()[:], m.Data[size:])
-		addr, _ := offender.decode(uint32(n), z)
-		e.Offender = addr.Addr()
-		return e, true
-	}
-	return e, false
+	return k.family != Other && v4+v6 > 0
 }
 
-// findNetworkErrors finds the network errors behind an errno of a receive.
+// findNetworkErrors looks for the network errors behind an errno of a receive.
 func (r *receiving) findNetworkErrors() bool {
 	if r.socket.limits.NetworkErrors {
 		r.errors = r.socket.NetworkErrors()
@@ -142,9 +164,9 @@ func (r *receiving) findNetworkErrors() bool {
 	return len(r.errors) > 0
 }
 
-// isNetworkError says whether an errno of a send may be about a datagram sent
-// earlier, perhaps to somebody else.
-func (s *system) isNetworkError(errno unix.Errno) bool {
+// isNetworkError reports whether an errno of a send may be about a datagram sent
+// earlier, perhaps to another destination.
+func (s *linuxSocket) isNetworkError(errno unix.Errno) bool {
 	if !s.limits.NetworkErrors {
 		return false
 	}

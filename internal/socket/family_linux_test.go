@@ -12,7 +12,7 @@ import (
 	"example.com/datagram/internal/socket"
 )
 
-// What a family does not have is refused, where it is asked for as where it is used.
+// Open and Send refuse what a family does not have.
 func TestUnsupportedByFamily(t *testing.T) {
 	var kernel socket.Kernel
 	forEach(t, func(t *testing.T, config socket.Config) {
@@ -37,7 +37,7 @@ func TestUnsupportedByFamily(t *testing.T) {
 	})
 }
 
-// The portable implementation reads no error queue, which would fill.
+// The portable implementation refuses to report network errors: it does not read the error queue, which would fill.
 func TestPortableHasNoNetworkErrors(t *testing.T) {
 	config := implementations[len(implementations)-1].config
 	if f := openSocket(t, config).Features().NetworkErrors; f.Active || f.Reason != errors.ErrUnsupported.Error() {
@@ -49,7 +49,7 @@ func TestPortableHasNoNetworkErrors(t *testing.T) {
 	}
 }
 
-// A raw socket of UDP moves IP datagrams, with nothing of what UDP offers.
+// A raw socket of the protocol UDP moves IP datagrams, and has no offload.
 func TestRawUDP(t *testing.T) {
 	forEach(t, func(t *testing.T, config socket.Config) {
 		fd := newFD(t, unix.AF_INET, unix.SOCK_RAW, unix.IPPROTO_UDP)
@@ -69,7 +69,7 @@ func TestReasons(t *testing.T) {
 	}
 }
 
-// A zone on a closed socket is not looked for in vain.
+// An address with a zone fails on a closed socket because it is closed.
 func TestZoneOfClosed(t *testing.T) {
 	s, err := listen(t, "udp6", "[::]:0", implementations[0].config)
 	if err != nil {

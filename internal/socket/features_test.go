@@ -7,7 +7,7 @@ import (
 	"example.com/datagram/internal/socket"
 )
 
-// What is asked for is in use, or the socket is not opened; what is not asked for says so, or that
+// A feature that was asked for is in use, or the socket is not opened. Any other has a reason: it was not asked for, or
 // the system does not have it.
 func TestFeatures(t *testing.T) {
 	rows := map[socket.Option]func(socket.Features) socket.Feature{

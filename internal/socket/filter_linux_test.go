@@ -3,20 +3,16 @@ package socket_test
 import (
 	"errors"
 	"net/netip"
-	"os/exec"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
-	"example.com/datagram/internal/netns"
 	"example.com/datagram/internal/socket"
+	"example.com/datagram/internal/testing/netns"
 )
 
-// A datagram that a firewall drops fails alone, and is no reason to send one at a time from then on.
+// A datagram that a firewall drops fails alone, and later ones are still sent in batches.
 func TestFirewallTakesNoBatches(t *testing.T) {
-	if _, err := exec.LookPath("nft"); err != nil {
-		netns.Skip(t, err.Error())
-	}
 	n := netns.New(t)
 	n.Run("nft", "add table ip filter; add chain ip filter output { type filter hook output priority 0; }; "+
 		"add rule ip filter output udp dport 9 drop")

@@ -1,7 +1,9 @@
 package socket
 
 import (
+	"errors"
 	"net/netip"
+	"syscall"
 	"testing"
 
 	"example.com/datagram/internal/buffer"
@@ -17,10 +19,10 @@ func listenHere(t *testing.T, config Config) (Socket, netip.AddrPort) {
 	return s, s.Info().Local
 }
 
-// largest returns limits with a largest datagram of so many bytes.
+// largest returns limits with batches and a largest datagram of size bytes.
 func largest(size int) Limits { return Limits{Receive: size, Batch: true} }
 
-// What a program allows for is no reason to take more memory than a datagram of UDP can need.
+// A UDP socket takes no more memory than the largest datagram of UDP needs, whatever the limit.
 func TestMemoryOfUDP(t *testing.T) {
 	for _, portable := range []bool{false, true} {
 		s, addr := listenHere(t, Config{Portable: portable, Limits: largest(1 << 30)})
@@ -38,15 +40,15 @@ func TestMemoryOfUDP(t *testing.T) {
 	}
 }
 
-// The larger the datagrams can be the fewer are received at a time.
+// The larger datagrams can be, the fewer are received at a time.
 func TestOfferedMemoryIsBounded(t *testing.T) {
 	for _, size := range []int{1, buffer.Size, buffer.Size + 1, 1 << 20, 1 << 30} {
-		s := &system{handle: &handle{limits: largest(size)}}
+		s := &linuxSocket{kernelSocket: &kernelSocket{limits: largest(size)}}
 		s.receiving.init(s)
 		r := &s.receiving
 		for range 10 {
 			r.n = r.want
-			r.adapt(r.n)
+			r.adapt(r.n, 0)
 		}
 		if n := max(maxOffered, size) / size; r.want > n || 2*r.want <= min(n, maxSlots) {
 			t.Errorf("%d slots of %d bytes", r.want, size)
@@ -54,7 +56,97 @@ func TestOfferedMemoryIsBounded(t *testing.T) {
 	}
 }
 
-// Memory for later receives holds neither what was received nor a chunk of unusual size.
+// A socket with large datagrams learns to offer fewer slots.
+func TestReceivedBytesAreBounded(t *testing.T) {
+	s := &linuxSocket{kernelSocket: &kernelSocket{limits: largest(buffer.Size)}}
+	s.receiving.init(s)
+	r := &s.receiving
+	for _, size := range []int{100, buffer.Size, buffer.Size / 2, 100, buffer.Size} {
+		for range 10 {
+			r.n = r.want
+			r.adapt(r.n, r.n*size)
+		}
+		if n := min(maxBytes/size, maxSlots); r.want > n || 2*r.want <= n {
+			t.Errorf("%d slots for datagrams of %d bytes, want up to %d", r.want, size, n)
+		}
+	}
+}
+
+// chunks counts the chunks that slots hold.
+func (s *slots) chunks() (n int) {
+	for i := range s.messages {
+		if s.messages[i].Chunk != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// When a busy socket becomes quiet it keeps, and leaves to others, no more memory than it needs.
+func TestMemoryAfterBurst(t *testing.T) {
+	socket, addr := listenHere(t, Config{Limits: largest(buffer.Size)})
+	s := socket.(*linuxSocket)
+	send := func() {
+		if _, err := s.Send([]Outgoing{{Addr: addr, Payload: []byte("x")}}, true); err != nil {
+			t.Error(err)
+		}
+	}
+	var b Batch
+	defer b.Free()
+	receive := func() int {
+		if err := s.Receive(&b); err != nil {
+			t.Fatal(err)
+		}
+		if n := b.memory.(*slots).chunks(); n > max(s.receiving.want, len(b.Messages)) {
+			t.Errorf("%d chunks with %d messages when %d are wanted", n, len(b.Messages), s.receiving.want)
+		}
+		return len(b.Messages)
+	}
+	for s.receiving.want < maxSlots {
+		for range maxSlots {
+			send()
+		}
+		for received := 0; received < maxSlots; received += receive() {
+		}
+	}
+	for s.receiving.want > 1 { // it halves each time that the socket has waited
+		go send()
+		receive()
+	}
+	if n := b.memory.(*slots).chunks(); n != 1 {
+		t.Errorf("%d chunks are left", n)
+	}
+	// Of large datagrams only the chunks of those that came are kept. A busy system may deliver some later.
+	for received := 0; received < 3; received = receive() {
+		s.receiving.want = maxSlots
+		for range 3 {
+			if _, err := s.Send([]Outgoing{{Addr: addr, Payload: make([]byte, 60_000)}}, true); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if b.memory.(*slots).chunks() != len(b.Messages) {
+		t.Errorf("%d chunks with %d large messages", b.memory.(*slots).chunks(), len(b.Messages))
+	}
+	// After an error no memory is kept.
+	_, gone := listenHere(t, Config{})
+	gone = netip.AddrPortFrom(gone.Addr().Next(), gone.Port())
+	if err := s.Connect(gone); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Send([]Outgoing{{Payload: []byte("x")}}, true); err != nil {
+		t.Fatal(err)
+	}
+	err := s.Receive(&b)
+	for err == nil { // what came late
+		err = s.Receive(&b)
+	}
+	if !errors.Is(err, syscall.ECONNREFUSED) || b.memory != nil {
+		t.Errorf("%v, with memory: %v", err, b.memory != nil)
+	}
+}
+
+// Pooled memory holds neither what was received nor a chunk of unusual size.
 func TestFreedSlots(t *testing.T) {
 	const n = 5
 	for _, size := range []int{buffer.Size, buffer.Size + 1} {
@@ -94,11 +186,25 @@ func TestFreedSlots(t *testing.T) {
 	}
 }
 
-// A transfer refers to what it sends as long as that lasts.
+// One batch may serve sockets with different limits.
+func TestSlotsOfOtherSize(t *testing.T) {
+	s, b := new(slots), Batch{memory: new(single)}
+	for _, size := range []int{1, buffer.Size} {
+		s.offer(1, size)
+		if n := len(s.messages[0].Chunk.Bytes); n < size {
+			t.Errorf("%d bytes for %d", n, size)
+		}
+		if n := len(offerSingle(&b, size).messages[0].Chunk.Bytes); n < size {
+			t.Errorf("alone: %d bytes for %d", n, size)
+		}
+	}
+}
+
+// A transfer in the pool refers to nothing that was sent.
 func TestFreedTransfer(t *testing.T) {
 	s, addr := listenHere(t, Config{Limits: largest(buffer.Size)})
 	x := transfers.Get().(*transfer)
-	x.socket, x.ds = s.(*system), make([]Outgoing, 3)
+	x.socket, x.ds = s.(*linuxSocket), make([]Outgoing, 3)
 	for i := range x.ds {
 		x.ds[i] = Outgoing{Addr: addr, Payload: make([]byte, i+1)}
 	}

@@ -8,15 +8,18 @@ import (
 
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
+
+	"example.com/datagram/internal/systems"
 )
 
-// Membership joins or leaves a group.
-func (h *handle) Membership(m Membership) error {
-	if h.family == Other {
+// Membership joins or leaves a multicast group.
+func (k *kernelSocket) Membership(m Membership) error {
+	if k.family == Other {
 		return errors.ErrUnsupported
 	}
 	if zone := m.Group.Zone(); zone != "" && m.Interface == nil {
-		index, err := h.zones.index(zone)
+		k.zones.forget(zone)
+		index, err := k.zones.Index(zone)
 		if err != nil {
 			return err
 		}
@@ -30,9 +33,9 @@ func (h *handle) Membership(m Membership) error {
 		LeaveSourceSpecificGroup(*net.Interface, net.Addr, net.Addr) error
 	}
 	if m.Group.Is4() {
-		c = ipv4.NewPacketConn(packetConn{rawConn: h.raw})
+		c = ipv4.NewPacketConn(packetConn{rawConn: k.raw})
 	} else {
-		c = ipv6.NewPacketConn(packetConn{rawConn: h.raw})
+		c = ipv6.NewPacketConn(packetConn{rawConn: k.raw})
 	}
 	var err error
 	switch any := !m.Source.IsValid(); {
@@ -45,7 +48,7 @@ func (h *handle) Membership(m Membership) error {
 	default:
 		err = c.JoinSourceSpecificGroup(m.Interface, group, source)
 	}
-	if errors.Is(err, syscall.EINVAL) && m.Group.Is4() && h.family == Dual && !ipv4OnDual {
+	if errors.Is(err, syscall.EINVAL) && m.Group.Is4() && k.family == Dual && !systems.OptionsOfIPv4.Here() {
 		return errors.Join(err, errNotIPv4)
 	}
 	return unsupported(err)
@@ -53,22 +56,4 @@ func (h *handle) Membership(m Membership) error {
 
 func udpAddr(addr netip.Addr) net.Addr {
 	return &net.UDPAddr{IP: addr.AsSlice()}
-}
-
-// packetConn is what golang.org/x/net needs to see of a socket to set its
-// options: a net.PacketConn and net.Conn that has a raw connection and looks
-// like UDP.
-type packetConn struct {
-	net.PacketConn
-	rawConn syscall.RawConn
-}
-
-func (c packetConn) SyscallConn() (syscall.RawConn, error) { return c.rawConn, nil }
-
-func (packetConn) RemoteAddr() net.Addr      { return nil }
-func (packetConn) Read([]byte) (int, error)  { return 0, errors.ErrUnsupported }
-func (packetConn) Write([]byte) (int, error) { return 0, errors.ErrUnsupported }
-
-func (packetConn) ReadMsgUDP([]byte, []byte) (n, oobn, flags int, addr *net.UDPAddr, err error) {
-	return 0, 0, 0, nil, errors.ErrUnsupported
 }

@@ -52,7 +52,7 @@ func send(t *testing.T, s socket.Socket, d socket.Outgoing) {
 	}
 }
 
-// receive calls Receive once and wants one message.
+// receive calls Receive once, which must bring one message.
 func receive(t *testing.T, s socket.Socket, b *socket.Batch) socket.Incoming {
 	t.Helper()
 	if err := s.Receive(b); err != nil {
@@ -211,7 +211,7 @@ func TestPacket(t *testing.T) {
 	}
 }
 
-// TestPing asks the kernel for an ICMP echo, by a raw socket and by one for pings.
+// TestPing asks the kernel for an ICMP echo, with a raw socket and with one for pings.
 func TestPing(t *testing.T) {
 	forEach(t, func(t *testing.T, config socket.Config) {
 		for _, kind := range []int{unix.SOCK_RAW, unix.SOCK_DGRAM} {
@@ -248,7 +248,7 @@ func TestPing(t *testing.T) {
 	})
 }
 
-// checksum is that of RFC 1071.
+// checksum returns the checksum of RFC 1071.
 func checksum(b []byte) uint16 {
 	sum := uint32(0)
 	for ; len(b) >= 2; b = b[2:] {

@@ -8,18 +8,18 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
-)
 
-// unixgram is package net's name for datagram sockets of AF_UNIX.
-const unixgram = "unixgram"
+	"example.com/datagram/internal/wire"
+)
 
 func descriptor(fd uintptr) int { return int(fd) }
 
 // File returns a duplicate of the descriptor.
-func (h *handle) File() (*os.File, error) {
+func (k *kernelSocket) File() (*os.File, error) {
 	var f *os.File
-	err := h.control(func(fd uintptr) (err error) {
-		f, err = duplicate(fd, h.network)
+	k.shared.Store(true)
+	err := k.control(func(fd uintptr) (err error) {
+		f, err = duplicate(fd, k.network)
 		return err
 	})
 	return f, err
@@ -33,39 +33,48 @@ func duplicate(fd uintptr, name string) (*os.File, error) {
 	return os.NewFile(uintptr(dup), name), nil
 }
 
-// Open makes a Socket of a duplicate of the descriptor.
+// Open makes a Socket of a duplicate of the descriptor. If it is not UDP, errors
+// name its network.
 func (Kernel) Open(f *os.File, config Config) (Socket, error) {
+	k := &kernelSocket{limits: config.Limits}
+	k.zones.socket = k
+	k.shared.Store(true)
+	s, err := k.openFile(f, config)
+	if err != nil && k.network != "" && !k.udp {
+		err = &net.OpError{Op: "open", Net: k.network, Err: err}
+	}
+	return s, err
+}
+
+func (k *kernelSocket) openFile(f *os.File, config Config) (Socket, error) {
 	raw, err := f.SyscallConn()
 	if err != nil {
 		return nil, closed(err)
 	}
-	h := &handle{limits: config.Limits}
-	h.zones.socket = h
 	var dup *os.File
-	if e := raw.Control(func(fd uintptr) { dup, err = h.open(fd) }); e != nil {
+	if e := raw.Control(func(fd uintptr) { dup, err = k.open(fd) }); e != nil {
 		return nil, closed(e)
 	}
 	if err != nil {
 		return nil, err
 	}
-	h.raw, err = dup.SyscallConn()
+	k.raw, err = dup.SyscallConn()
 	if err == nil {
-		local := h.Info().Local
-		err = h.configure(h.network, local.String(), !local.IsValid() || local.Addr().IsUnspecified(), config)
+		err = k.configure(k.network, k.Info().Local.String(), config)
 	}
 	if err != nil {
 		dup.Close()
 		return nil, err
 	}
-	if h.udp && isPortable(config) {
-		return h.openPortable(dup, config)
+	if k.udp && isPortable(config) {
+		return k.openPortable(dup, config)
 	}
-	return adopt(h, dup, config)
+	return k.adopt(dup, config)
 }
 
 // openPortable gives a UDP socket to package net, which reads its senders'
 // addresses without allocating them.
-func (h *handle) openPortable(f *os.File, config Config) (Socket, error) {
+func (k *kernelSocket) openPortable(f *os.File, config Config) (Socket, error) {
 	defer f.Close()
 	conn, err := net.FilePacketConn(f)
 	if err != nil {
@@ -76,11 +85,11 @@ func (h *handle) openPortable(f *os.File, config Config) (Socket, error) {
 		conn.Close()
 		return nil, unix.EPROTOTYPE
 	}
-	return adopt(h, udp, config)
+	return k.adopt(udp, config)
 }
 
 // open examines a descriptor and duplicates it.
-func (h *handle) open(fd uintptr) (*os.File, error) {
+func (k *kernelSocket) open(fd uintptr) (*os.File, error) {
 	kind, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_TYPE)
 	if err != nil {
 		return nil, os.NewSyscallError("getsockopt", err)
@@ -91,48 +100,70 @@ func (h *handle) open(fd uintptr) (*os.File, error) {
 	sa, err := unix.Getsockname(int(fd))
 	switch sa.(type) {
 	case *unix.SockaddrInet4:
-		h.family, h.network = IPv4, "udp4"
+		k.family, k.network = IPv4, "udp4"
 	case *unix.SockaddrInet6:
-		h.family, h.network = IPv6, "udp6"
+		k.family, k.network = IPv6, "udp6"
 		if only, err := unix.GetsockoptInt(int(fd), unix.IPPROTO_IPV6, unix.IPV6_V6ONLY); err == nil && only == 0 {
-			h.family, h.network = Dual, "udp"
+			k.family, k.network = Dual, "udp"
 		}
 	case *unix.SockaddrUnix:
-		h.network = unixgram
+		k.network = wire.Unixgram
 	default:
-		// x/sys does not know every family: that is no error.
+		// That x/sys does not know the family is no error.
 		if err != nil && !errors.Is(err, unix.EAFNOSUPPORT) {
 			return nil, os.NewSyscallError("getsockname", err)
 		}
-		h.network = "socket"
+		k.network = "socket"
 	}
-	h.udp = h.family != Other && kind == unix.SOCK_DGRAM && isUDP(fd)
-	if h.family != Other && !h.udp {
-		h.network = "ip"
+	k.udp = k.family != Other && kind == unix.SOCK_DGRAM && isUDP(fd)
+	if k.family != Other && !k.udp {
+		k.network = "ip"
 	}
-	h.device = boundDevice(fd)
+	k.device = boundDevice(fd)
 	if err := unix.SetNonblock(int(fd), true); err != nil {
 		return nil, os.NewSyscallError("setnonblock", err)
 	}
-	return duplicate(fd, h.network)
+	return duplicate(fd, k.network)
 }
 
-// receiveFlags are those that every receive passes.
-func (h *handle) receiveFlags() int {
-	// A descriptor that others share may have lost O_NONBLOCK.
+// receiveFlags are the flags of every receive: whoever shares the descriptor may
+// have cleared O_NONBLOCK.
+func (k *kernelSocket) receiveFlags() int {
 	flags := unix.MSG_DONTWAIT
-	if h.network == unixgram {
+	if k.network == wire.Unixgram {
 		flags |= closeOnExec // packet sockets refuse the flag
 	}
 	return flags
 }
 
-// isUDP tells UDP from other protocols that have datagram sockets, such as the
-// unprivileged ICMP of Linux and macOS. Where the system does not say, it is UDP.
+// isUDP tells UDP from other protocols with datagram sockets, such as the
+// unprivileged ICMP of Linux and macOS. Where the system does not tell, it is
+// UDP.
 func isUDP(fd uintptr) bool {
 	if socketProtocol == 0 {
 		return true
 	}
 	protocol, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, socketProtocol)
 	return err != nil || protocol == unix.IPPROTO_UDP
+}
+
+// Readable asks the kernel.
+func (k *kernelSocket) Readable() bool {
+	readable := true
+	_ = k.control(func(fd uintptr) error {
+		readable = isReadable(fd)
+		return nil
+	})
+	return readable
+}
+
+// isReadable reports whether there is something to read, or an error.
+func isReadable(fd uintptr) bool {
+	polled := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	for {
+		n, err := unix.Poll(polled[:], 0)
+		if err != unix.EINTR {
+			return n != 0 || err != nil
+		}
+	}
 }

@@ -7,8 +7,7 @@ import (
 	"net/netip"
 	"syscall"
 
-	"golang.org/x/net/ipv4"
-	"golang.org/x/net/ipv6"
+	"example.com/datagram/internal/systems"
 )
 
 // An Option is a socket option with an integer value, 0 or 1 for a switch.
@@ -32,87 +31,115 @@ const (
 	ReceiveTrafficClass
 	ReceiveTime
 	DontFragment
-	PathMTU // of a connected socket, to read
-	Options // how many there are
+	Steering     // by the processor, modulo the number of sockets that share the port; 0 by the system's hash
+	PathMTU      // of a connected socket, to read
+	CopiesOption // what others bound to the same address receive copies of: see Copies, to read
+	Options      // how many there are
 )
 
-var optionNames = [Options]string{
-	ReuseAddr:           "address reuse",
-	ReusePort:           "port reuse",
-	IPv6Only:            "IPv6 only",
-	Broadcast:           "broadcast",
-	ReadBuffer:          "read buffer",
-	WriteBuffer:         "write buffer",
-	TTL:                 "TTL",
-	TrafficClass:        "traffic class",
-	MulticastLoopback:   "multicast loopback",
-	MulticastTTL:        "multicast TTL",
-	MulticastInterface:  "multicast interface",
-	ReceiveLocal:        "local address metadata",
-	ReceiveHopLimit:     "hop limit metadata",
-	ReceiveTrafficClass: "traffic class metadata",
-	ReceiveTime:         "time stamp metadata",
-	DontFragment:        "don't fragment",
-	PathMTU:             "path MTU",
+// options are their names in error messages, and the systems that have them.
+var options = [Options]struct {
+	name string
+	on   systems.Support
+}{
+	ReuseAddr:           {"address reuse", systems.Common},
+	ReusePort:           {"port reuse", systems.ReusePort},
+	IPv6Only:            {"IPv6 only", systems.Common},
+	Broadcast:           {"broadcast", systems.Common},
+	ReadBuffer:          {"read buffer", systems.Common},
+	WriteBuffer:         {"write buffer", systems.Common},
+	TTL:                 {"TTL", systems.Common},
+	TrafficClass:        {"traffic class", systems.Common},
+	MulticastLoopback:   {"multicast loopback", systems.Common},
+	MulticastTTL:        {"multicast TTL", systems.Common},
+	MulticastInterface:  {"multicast interface", systems.Common},
+	ReceiveLocal:        {"local address metadata", systems.ReceiveLocal},
+	ReceiveHopLimit:     {"hop limit metadata", systems.ReceiveHopLimit},
+	ReceiveTrafficClass: {"traffic class metadata", systems.ReceiveTrafficClass},
+	ReceiveTime:         {"time stamp metadata", systems.ReceiveTime},
+	DontFragment:        {"don't fragment", systems.DontFragment},
+	Steering:            {"steering", systems.Steering},
+	PathMTU:             {"path MTU", systems.PathMTU},
+	CopiesOption:        {"copies", systems.Common},
 }
 
 // String returns the option's name in an error message.
-func (o Option) String() string { return optionNames[o] }
+func (o Option) String() string { return options[o].name }
+
+// isSocketLevel reports whether the option is one of SOL_SOCKET, which sockets
+// of all families have.
+func (o Option) isSocketLevel() bool {
+	switch o {
+	case ReuseAddr, ReusePort, Broadcast, ReadBuffer, WriteBuffer, ReceiveTime:
+		return true
+	}
+	return false
+}
 
 // SetOption sets an option for each family that the socket serves.
-func (h *handle) SetOption(option Option, value int) error {
-	switch option {
-	case ReuseAddr, ReusePort, Broadcast, ReadBuffer, WriteBuffer, ReceiveTime:
-		return h.setSystemOption(option, value)
-	case IPv6Only:
-		if h.family == Other {
-			return errors.ErrUnsupported
-		}
-		if h.family != IPv6 && h.family != Dual {
-			return syscall.EINVAL
-		}
-		if err := h.setSystemOption(option, value); err != nil {
-			return err
-		}
-		h.family = Dual
-		if value != 0 {
-			h.family = IPv6
-		}
-		return nil
-	}
-	if h.family == Other {
+func (k *kernelSocket) SetOption(option Option, value int) error {
+	switch {
+	case option.isSocketLevel():
+		return k.setSocketOption(option, value)
+	case option == Steering:
+		return k.steer(value)
+	case k.family == Other:
 		return errors.ErrUnsupported
+	case option == IPv6Only:
+		return k.setIPv6Only(value)
 	}
-	if h.family != IPv6 {
-		err := h.setOption4(option, value)
-		if err != nil && h.family == Dual && !ipv4OnDual {
-			return h.setOptionMapped(option, value)
-		}
-		if err != nil {
-			return unsupported(err)
-		}
+	if err := k.setInternetOption(option, value); err != nil {
+		return err
 	}
-	if h.family != IPv4 {
-		if err := h.setOption6(option, value); err != nil {
-			return unsupported(err)
-		}
+	if option == MulticastInterface {
+		k.multicastInterface.Store(int32(value))
 	}
 	return nil
 }
 
-// isIPv6Only asks what package net chose, or the system: OpenBSD has no other sockets of IPv6 (ip6(4)).
-func (h *handle) isIPv6Only() bool {
-	only, err := h.getInt(syscall.IPPROTO_IPV6, syscall.IPV6_V6ONLY)
+func (k *kernelSocket) setIPv6Only(value int) error {
+	if k.family == IPv4 {
+		return syscall.EINVAL
+	}
+	if err := k.setInt(syscall.IPPROTO_IPV6, syscall.IPV6_V6ONLY, value); err != nil {
+		return err
+	}
+	k.family = Dual
+	if value != 0 {
+		k.family = IPv6
+	}
+	return nil
+}
+
+// setInternetOption sets an option that each family has its own of.
+func (k *kernelSocket) setInternetOption(option Option, value int) error {
+	if k.family != IPv6 {
+		err := k.setOption4(option, value)
+		if err != nil && k.family == Dual && !systems.OptionsOfIPv4.Here() {
+			return k.setOptionMapped(option, value)
+		}
+		if err != nil || k.family == IPv4 {
+			return unsupported(err)
+		}
+	}
+	return unsupported(k.setOption6(option, value))
+}
+
+// isIPv6Only asks the system, since the choice is package net's, or the system's
+// own: all IPv6 sockets of OpenBSD are for IPv6 only (ip6(4)).
+func (k *kernelSocket) isIPv6Only() bool {
+	only, err := k.getInt(syscall.IPPROTO_IPV6, syscall.IPV6_V6ONLY)
 	return err == nil && only != 0
 }
 
-// errNotIPv4 is the error of an option that a dual-stack socket has for IPv6 alone.
+// errNotIPv4 says that a dual-stack socket has an option for IPv6 alone.
 var errNotIPv4 = fmt.Errorf("for IPv4 on a dual-stack socket: %w", errors.ErrUnsupported)
 
-// setOptionMapped sets an option of a dual-stack socket that the system refuses to set for IPv4. Its hop limit is
-// that of both families: ip6_ctloutput of FreeBSD and macOS, IPV6_UNICAST_HOPS.
-func (h *handle) setOptionMapped(option Option, value int) error {
-	if err := h.setOption6(option, value); err != nil {
+// setOptionMapped sets an option on a dual-stack socket of a system that refuses
+// it for IPv4. The hop limit is that of both families there (ip6_ctloutput of
+// FreeBSD and macOS, IPV6_UNICAST_HOPS).
+func (k *kernelSocket) setOptionMapped(option Option, value int) error {
+	if err := k.setOption6(option, value); err != nil {
 		return unsupported(err)
 	}
 	if option == TTL {
@@ -121,133 +148,50 @@ func (h *handle) setOptionMapped(option Option, value int) error {
 	return errNotIPv4
 }
 
-func (h *handle) setOption4(option Option, value int) error {
-	c := ipv4.NewPacketConn(packetConn{rawConn: h.raw})
-	switch option {
-	case TTL:
-		return c.SetTTL(value)
-	case TrafficClass:
-		return c.SetTOS(value)
-	case MulticastLoopback:
-		return c.SetMulticastLoopback(value != 0)
-	case MulticastTTL:
-		return c.SetMulticastTTL(value)
-	case MulticastInterface:
-		return c.SetMulticastInterface(interfaceByIndex(value))
-	case ReceiveLocal:
-		return c.SetControlMessage(ipv4.FlagDst|ipv4.FlagInterface, value != 0)
-	case ReceiveHopLimit:
-		return c.SetControlMessage(ipv4.FlagTTL, value != 0)
-	default:
-		return h.setSystemOption4(option, value)
-	}
-}
-
-func (h *handle) setOption6(option Option, value int) error {
-	c := ipv6.NewPacketConn(packetConn{rawConn: h.raw})
-	switch option {
-	case TTL:
-		return c.SetHopLimit(value)
-	case TrafficClass:
-		return c.SetTrafficClass(value)
-	case MulticastLoopback:
-		return c.SetMulticastLoopback(value != 0)
-	case MulticastTTL:
-		return c.SetMulticastHopLimit(value)
-	case MulticastInterface:
-		return c.SetMulticastInterface(interfaceByIndex(value))
-	case ReceiveLocal:
-		return c.SetControlMessage(ipv6.FlagDst|ipv6.FlagInterface, value != 0)
-	case ReceiveHopLimit:
-		return c.SetControlMessage(ipv6.FlagHopLimit, value != 0)
-	case ReceiveTrafficClass:
-		return c.SetControlMessage(ipv6.FlagTrafficClass, value != 0)
-	default:
-		return h.setSystemOption6(option, value)
-	}
-}
-
-// Option reads an option. A dual-stack socket has the same value for both
-// families, since both are set together.
-func (h *handle) Option(option Option) (int, error) {
-	switch option {
-	case ReadBuffer, WriteBuffer, Broadcast:
-		return h.systemOption(option)
-	}
-	switch h.family {
-	case Other:
+// Option returns the value of an option. On a dual-stack socket that is the same
+// for both families, since SetOption sets both.
+func (k *kernelSocket) Option(option Option) (value int, err error) {
+	switch {
+	case option == ReadBuffer, option == WriteBuffer, option == Broadcast, option == ReusePort:
+		return k.socketOption(option)
+	case k.family == Other:
 		return 0, errors.ErrUnsupported
-	case IPv4:
-		v, err := h.option4(option)
-		return v, unsupported(err)
-	case Dual:
-		if option == PathMTU && h.isConnectedByIPv4() {
-			v, err := h.option4(option)
-			return v, unsupported(err)
+	case option == CopiesOption:
+		return int(k.copies()), nil
+	case option == MulticastInterface:
+		value, err = k.multicastInterfaceIndex()
+	case k.family == IPv4, option == PathMTU && k.isConnectedByIPv4():
+		value, err = k.option4(option)
+	default:
+		value, err = k.option6(option)
+	}
+	return value, unsupported(err)
+}
+
+// multicastInterfaceIndex asks the system, since others may have set the
+// interface. If the system does not tell, it returns what was set here.
+func (k *kernelSocket) multicastInterfaceIndex() (index int, err error) {
+	if k.family != IPv4 {
+		index, err = k.getInt(syscall.IPPROTO_IPV6, syscall.IPV6_MULTICAST_IF)
+	}
+	if index == 0 && err == nil && k.family != IPv6 {
+		index, err = k.multicastInterface4()
+		if index == 0 && err == nil {
+			index = int(k.multicastInterface.Load())
 		}
-		fallthrough
-	default:
-		v, err := h.option6(option)
-		return v, unsupported(err)
 	}
+	return index, err
 }
 
-func (h *handle) isConnectedByIPv4() bool {
-	h.connection.RLock()
-	defer h.connection.RUnlock()
-	return h.sendsIPv4(netip.AddrPort{})
+func (k *kernelSocket) isConnectedByIPv4() bool {
+	k.connection.RLock()
+	defer k.connection.RUnlock()
+	return k.sendsIPv4(netip.AddrPort{})
 }
 
-func (h *handle) option4(option Option) (int, error) {
-	c := ipv4.NewPacketConn(packetConn{rawConn: h.raw})
-	switch option {
-	case TTL:
-		return c.TTL()
-	case TrafficClass:
-		return c.TOS()
-	case MulticastLoopback:
-		return asInt(c.MulticastLoopback())
-	case MulticastTTL:
-		return c.MulticastTTL()
-	default:
-		return h.systemOption4(option)
-	}
-}
-
-func (h *handle) option6(option Option) (int, error) {
-	c := ipv6.NewPacketConn(packetConn{rawConn: h.raw})
-	switch option {
-	case TTL:
-		return c.HopLimit()
-	case TrafficClass:
-		return c.TrafficClass()
-	case MulticastLoopback:
-		return asInt(c.MulticastLoopback())
-	case MulticastTTL:
-		return c.MulticastHopLimit()
-	default:
-		return h.systemOption6(option)
-	}
-}
-
-func asInt(on bool, err error) (int, error) {
-	if on {
-		return 1, err
-	}
-	return 0, err
-}
-
-// interfaceByIndex is what golang.org/x/net wants where the index would do.
-func interfaceByIndex(index int) *net.Interface {
-	if index == 0 {
-		return nil
-	}
-	return &net.Interface{Index: index}
-}
-
-// unsupported gives an error that is not the system's the meaning that it has:
+// unsupported makes errors match errors.ErrUnsupported if that is what they mean:
 // golang.org/x/net has unexported errors for what it does not do on a system,
-// and ENOPROTOOPT is the system's word for an option that it does not know
+// and a system has ENOPROTOOPT for an option that it does not know
 // (setsockopt(2)).
 func unsupported(err error) error {
 	var errno syscall.Errno

@@ -12,8 +12,8 @@ import (
 	"example.com/datagram/internal/socket"
 )
 
-// Options of a closed socket fail for that reason and for no other, also where
-// the poller's words are those of package os.
+// Options of a closed socket fail with net.ErrClosed and nothing else, also where
+// package os has another error for it.
 func TestOptionsOfClosed(t *testing.T) {
 	forEach(t, func(t *testing.T, config socket.Config) {
 		listened := openSocket(t, config)
@@ -37,7 +37,7 @@ func TestOptionsOfClosed(t *testing.T) {
 	})
 }
 
-// A path's MTU is asked for while the path changes.
+// PathMTU may be read while the socket is connected and disconnected.
 func TestPathMTUWhileConnecting(t *testing.T) {
 	s, err := listen(t, "udp", ":0", implementations[0].config)
 	if err != nil {

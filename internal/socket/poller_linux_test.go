@@ -8,19 +8,23 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"example.com/datagram/internal/netns"
 	"example.com/datagram/internal/socket"
+	"example.com/datagram/internal/testing/await"
 )
 
-// While the send buffer is full the poller refuses to wait, and an error that waits for the
-// receiver is told all the same.
+// While the send buffer is full the poller refuses to wait. Receive reports pending errors all the same.
 func TestRefusedWhileFull(t *testing.T) {
 	config := limits(false, false, true)
 	config.Settings = []socket.Setting{{Option: socket.WriteBuffer, Value: 20_000}}
 	s, far := behindSlowLink(t, "800kbit", config)
-	defer time.AfterFunc(netns.Watchdog, s.Interrupt).Stop()
+	defer time.AfterFunc(await.Limit, s.Interrupt).Stop()
 	var peer socket.Socket
-	far.Do(func() { peer, _ = listen(t, "udp4", "192.0.2.2:10", config) })
+	far.Do(func() {
+		var err error
+		if peer, err = listen(t, "udp4", "192.0.2.2:10", config); err != nil {
+			t.Fatal(err)
+		}
+	})
 	defer peer.Close()
 	alive, dead := netip.MustParseAddrPort("192.0.2.2:10"), netip.MustParseAddrPort("192.0.2.2:9")
 	for i := range 100 {

@@ -7,9 +7,6 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// controlSize is 0 because golang.org/x/net has no control messages on Windows.
-const controlSize = 0
-
 // isTruncated recognises a datagram that did not fit: on Windows that is an
 // error, and package net then does not say who sent it.
 func isTruncated(_ int, err error) (bool, error) {
@@ -21,16 +18,15 @@ func isTruncated(_ int, err error) (bool, error) {
 
 func isControlLost(int) bool { return false }
 
-func parseControl([]byte, *Incoming, *zones) {}
-
 // singleReceive is the receive side of a socket. One goroutine at a time uses it.
 type singleReceive struct {
-	socket   *portable
+	socket   *portableSocket
 	asked    bool
+	waited   bool                  // false: package net does not tell
 	readable func(fd uintptr) bool // bound once, so that a receive allocates nothing
 }
 
-func (r *singleReceive) init(p *portable) { r.socket, r.readable = p, r.poll }
+func (r *singleReceive) init(p *portableSocket) { r.socket, r.readable = p, r.poll }
 
 // wait waits until the socket is readable.
 func (r *singleReceive) wait(b *Batch) error {
@@ -47,22 +43,22 @@ func (r *singleReceive) poll(uintptr) bool {
 }
 
 // receiveOther is never needed: package net opens nothing but UDP here.
-func (p *portable) receiveOther(*Batch) error { return errors.ErrUnsupported }
+func (p *portableSocket) receiveOther(*Batch) error { return errors.ErrUnsupported }
 
 // An attempt is one WSASendMsg.
-type attempt struct{}
+type attempt struct{ name string }
 
-func (*attempt) init() {}
+func (a *attempt) init() { a.name = "wsasendto" }
 
-// transmit hands one datagram to the system. It lasts as long as that takes:
-// there is no sending without waiting.
-func (p *portable) transmit(_ *attempt, d *Outgoing) error {
+// transmit gives one datagram to the system. It may wait: package net has no send
+// that does not.
+func (p *portableSocket) transmit(_ *attempt, d *Outgoing) error {
 	if d.Name != nil || d.Control != nil {
 		return errors.ErrUnsupported
 	}
 	addr := d.Addr
 	if !addr.IsValid() {
-		addr = p.peer // package net does not know that the socket is connected
+		addr = p.peer // package net does not know the peer
 	}
 	if !addr.IsValid() {
 		return syscall.EDESTADDRREQ

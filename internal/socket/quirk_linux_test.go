@@ -51,7 +51,7 @@ func TestDistrustSegments(t *testing.T) {
 	}
 }
 
-// The kernel of this test says what uname(1) prints.
+// The release is what uname(2) says of the kernel that runs the test.
 func TestRelease(t *testing.T) {
 	var name unix.Utsname
 	if err := unix.Uname(&name); err != nil {
@@ -62,7 +62,7 @@ func TestRelease(t *testing.T) {
 	}
 }
 
-// What a socket is opened with on a kernel of the table.
+// On a kernel of the table sockets do not segment, unless the program insists.
 func TestOpenOnCorruptingKernel(t *testing.T) {
 	actual := release
 	t.Cleanup(func() { release = actual })

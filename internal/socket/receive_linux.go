@@ -3,7 +3,6 @@ package socket
 import (
 	"os"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"unsafe"
 
@@ -11,59 +10,40 @@ import (
 
 	"example.com/datagram/internal/batch"
 	"example.com/datagram/internal/buffer"
+	"example.com/datagram/internal/wire"
 )
 
-// mmsghdr is struct mmsghdr of recvmmsg(2), which golang.org/x/sys/unix lacks.
-// The compiler pads it as C does: to 64 bytes where pointers have 8, else to 32.
-type mmsghdr struct {
-	header unix.Msghdr
-	size   uint32
-}
-
-// system is the implementation for Linux: recvmmsg and sendmmsg with
-// generic segmentation and receive offload.
-type system struct {
-	*handle
-	segmentation  segmentation
-	receiving     receiving
-	networkErrors networkErrors
-	// unbatched is not 0 if the system calls for several messages are missing, or kept from us by a
-	// seccomp filter: then it is what they say.
-	unbatched atomic.Uintptr
-}
-
-func newSystem(h *handle) Socket {
-	s := &system{handle: h}
-	s.segmentation.on.Store(h.limits.Segment)
-	s.receiving.init(s)
-	return s
-}
-
-// Most slots that one recvmmsg fills. More gains nothing measurable: the
-// system call's own cost is spread thin enough.
-const maxSlots = 64
-
-// maxOffered bounds the memory of the slots of one recvmmsg. AF_UNIX has datagrams of any size.
+// maxOffered bounds the memory of the slots of one recvmmsg. Datagrams of AF_UNIX
+// can have any size.
 const maxOffered = maxSlots * buffer.Size
 
-// More datagrams than this are not worth taking at a time: the system call is
-// paid for, and the first would wait for the last.
-const maxDatagrams = 512
+// One receive should not bring more datagrams or bytes than this. More would not
+// make the system call any cheaper, but the first datagram would wait for the
+// last, and a slow reader would hold them all.
+const (
+	maxDatagrams = 512
+	maxBytes     = 16 * buffer.Size
+)
 
-// slots are what recvmmsg works on. They hold much memory and are therefore
-// kept only by sockets that have something to read.
+// When a receive brings more bytes than this, copying them takes so long that
+// getting chunks anew costs nothing: chunks it did not fill are freed at once.
+const cheapBytes = 2 * buffer.Size
+
+// slots are what recvmmsg works on. They hold much memory, so only sockets that
+// have something to read keep them.
 type slots struct {
 	headers  [maxSlots]mmsghdr
 	vectors  [maxSlots]unix.Iovec
-	names    [maxSlots]sockaddr
-	control  [maxSlots][controlSize]byte
+	names    [maxSlots]wire.RawSockaddr
+	control  [maxSlots][wire.ControlSize]byte
 	messages [maxSlots]Incoming
-	used     int // since the last free
+	used     int // the slots from here on are empty
 }
 
 var slotsPool = sync.Pool{New: func() any { return new(slots) }}
 
-// free keeps the chunks of usual size for the next who receives, and nothing of what was received.
+// free keeps chunks of usual size for the next receive, as many as the last one
+// needed, and nothing of what was received.
 func (s *slots) free() {
 	for i := range s.messages[:s.used] {
 		c := s.messages[i].Chunk
@@ -72,14 +52,25 @@ func (s *slots) free() {
 			c = nil
 		}
 		s.messages[i] = Incoming{Chunk: c}
-		s.vectors[i].Base = nil // else the collector would find here what is lent
+		s.vectors[i].Base = nil // else it would keep a lent chunk from being collected
 	}
-	s.used = 0
 	slotsPool.Put(s)
 }
 
+// drop empties all slots but the first n. More were offered when more came.
+func (s *slots) drop(n int) {
+	for i := n; i < s.used; i++ {
+		if c := s.messages[i].Chunk; c != nil {
+			c.Free()
+		}
+		s.messages[i] = Incoming{}
+		s.vectors[i].Base = nil
+	}
+	s.used = n
+}
+
 func (s *slots) trim() {
-	for i := range s.messages {
+	for i := range s.messages[:s.used] {
 		if c := s.messages[i].Chunk; c != nil {
 			s.messages[i].Chunk = nil
 			s.vectors[i].Base = nil
@@ -90,57 +81,116 @@ func (s *slots) trim() {
 
 // receiving is the receive side of a socket. One goroutine at a time uses it.
 type receiving struct {
-	socket *system
+	socket *linuxSocket
 	batch  *Batch
-	read   func(fd uintptr) bool // bound once, so that a receive allocates nothing
-	want   int                   // slots to offer
-	waited bool                  // nothing was there at first
+	// Bound once, so that a receive allocates nothing.
+	read   func(fd uintptr) bool
+	wait   func(read func(fd uintptr) bool) error
+	want   int  // slots to offer
+	waited bool // nothing was there at first
+	load   int  // see adaptWatcher
 	n      int
+	name   string // of the system call
 	errno  syscall.Errno
 	errors NetworkErrors
 }
 
-func (r *receiving) init(s *system) {
+func (r *receiving) init(s *linuxSocket) {
 	r.socket, r.want, r.read = s, 1, r.recvmmsg
 }
 
-func (s *system) Receive(b *Batch) error {
+func (s *linuxSocket) Receive(b *Batch) error {
 	r := &s.receiving
 	r.batch = b
-	b.Messages, b.ControlErrors = nil, 0
+	b.Messages, b.ControlErrors, b.Waited = nil, 0, false
 	r.errors, r.waited = nil, false
-	if err := s.raw.Read(r.read); err != nil {
+	if err := r.wait(r.read); err != nil {
 		if isNotPollable(err) {
-			return s.pollable()
+			return s.failed(b, s.pollable())
 		}
 		return closed(err)
 	}
 	if r.errors != nil {
+		if s.isOverwritten() {
+			s.networkErrors.putBack(r.errors)
+			return s.failed(b, os.NewSyscallError(r.name, syscall.ECONNABORTED))
+		}
+		b.Free()
 		return r.errors
 	}
 	if r.errno != 0 {
-		return os.NewSyscallError("recvmmsg", r.errno)
+		return s.failed(b, os.NewSyscallError(r.name, r.errno))
 	}
 	s.counters.ReceiveCalls.Add(1)
-	r.adapt(r.finish(b, b.memory.(*slots)))
+	b.Waited = r.waited
+	held := b.memory.(*slots)
+	datagrams, bytes := r.finish(b, held)
+	r.adapt(datagrams, bytes)
+	r.adaptWatcher()
+	keep := r.want
+	if bytes > cheapBytes {
+		keep = 0
+	}
+	held.drop(max(keep, r.n))
 	return nil
 }
 
-// adapt chooses how many slots to offer the next time, from how many datagrams
-// came: a quiet socket does not pay for many, a busy one fills them. Coalesced
-// datagrams fill few.
-func (r *receiving) adapt(datagrams int) {
+// failed returns the error of a receive, or receives again if there is none to
+// report.
+func (s *linuxSocket) failed(b *Batch, err error) error {
+	b.Free()
+	b.Waited = s.receiving.waited
+	s.relieve()
+	if err = s.restoreAfter(err); err == nil {
+		return s.Receive(b)
+	}
+	return err
+}
+
+// adapt chooses how many slots to offer next, by how many datagrams and bytes
+// came: a quiet socket does not pay for many, a busy one fills them, and
+// coalesced or large datagrams fill few.
+func (r *receiving) adapt(datagrams, bytes int) {
 	switch {
 	case !r.socket.batches():
-	case datagrams > maxDatagrams, r.waited && r.n <= r.want/2:
+	case datagrams > maxDatagrams, bytes > maxBytes, r.waited && r.n <= r.want/2:
 		r.want = max(r.want/2, 1)
-	case r.n == r.want && !r.waited && datagrams <= maxDatagrams/2:
+	case r.n == r.want && !r.waited && datagrams <= maxDatagrams/2 && bytes <= maxBytes/2:
 		r.want = min(2*r.want, maxSlots, max(1, maxOffered/r.socket.bufferSize()))
 	}
 }
 
-// recvmmsg is called by the poller, with the descriptor readable as far as the
-// poller knows. It holds buffers only if there is something to put in them.
+// A receive of busyMessages or more shows load, one that waited for a single
+// message shows none. maxLoad of the former in excess of the latter put a socket
+// behind a gate, as many of the latter in excess give it back to the poller. To
+// change over takes about as long as ten receives.
+const (
+	busyMessages = 8
+	maxLoad      = 16
+)
+
+// adaptWatcher chooses who watches the socket.
+func (r *receiving) adaptWatcher() {
+	watched := r.socket.watched
+	switch {
+	case watched == nil:
+	case r.n >= busyMessages && r.load == maxLoad:
+		if !watched.isGated() { // a Write needed the poller: wait as long again
+			r.load = 0
+		}
+	case r.n >= busyMessages:
+		if r.load++; r.load == maxLoad {
+			_ = watched.toGate() // it works without
+		}
+	case r.n == 1 && r.waited && r.load > 0:
+		if r.load--; r.load == 0 {
+			_ = watched.toPoller()
+		}
+	}
+}
+
+// recvmmsg is called when the poller takes the descriptor for readable. It holds
+// buffers only if there is something to put in them.
 func (r *receiving) recvmmsg(fd uintptr) bool {
 	held, _ := r.batch.memory.(*slots)
 	if held == nil {
@@ -148,24 +198,25 @@ func (r *receiving) recvmmsg(fd uintptr) bool {
 		r.batch.memory = held
 	}
 	held.offer(r.want, r.socket.bufferSize())
-	for {
+	for unexplained := 0; ; {
 		n, errno := r.call(fd, held)
 		switch errno {
 		case unix.EINTR:
 			continue
 		case unix.EAGAIN:
-			// A send, of another holder of the socket perhaps, may have taken the errno that says that there are
-			// network errors.
+			// A send, perhaps of another holder of the socket, may have taken the
+			// errno that tells of network errors.
 			if r.findNetworkErrors() {
 				return true
 			}
 			r.batch.Free()
 			r.waited = true
 			return false
-		case 0:
+		case 0, unix.ECONNABORTED: // reading the error queue would hide that the socket was changed: see restore
 		default:
-			if !r.findNetworkErrors() && r.socket.isNetworkError(errno) {
-				continue // a send has found and reported it
+			if !r.findNetworkErrors() && r.socket.isNetworkError(errno) && unexplained < maxUnexplained {
+				unexplained++
+				continue // a send has collected it
 			}
 		}
 		r.n, r.errno = n, errno
@@ -173,39 +224,42 @@ func (r *receiving) recvmmsg(fd uintptr) bool {
 	}
 }
 
-// call receives with MSG_DONTWAIT, because a descriptor that others share may
-// have lost O_NONBLOCK.
 func (r *receiving) call(fd uintptr, s *slots) (int, syscall.Errno) {
 	flags := uintptr(r.socket.receiveFlags())
+	// After a wait the scheduler is told: its monitor may be asleep, and would watch neither the
+	// poller nor how long this goroutine runs (runtime.sysmon, entersyscall_sysmon).
+	short := r.socket.udp && !r.waited
 	if r.want > 1 {
-		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&s.headers)), uintptr(r.want), flags, 0, 0)
+		r.name = "recvmmsg"
+		n, errno := call(short, unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&s.headers)), uintptr(r.want), flags, 0, 0)
 		if errno != unix.ENOSYS && errno != unix.EPERM {
-			return int(n), errno
+			return n, errno
 		}
 		r.socket.unbatched.Store(uintptr(errno)) // see filtersBatches
 		r.want = 1
 	}
-	n, _, errno := unix.Syscall(unix.SYS_RECVMSG, fd, uintptr(unsafe.Pointer(&s.headers[0].header)), flags)
+	r.name = "recvmsg"
+	n, errno := call(short, unix.SYS_RECVMSG, fd, uintptr(unsafe.Pointer(&s.headers[0].header)), flags, 0, 0, 0)
 	s.headers[0].size = uint32(n)
 	return 1, errno
 }
 
-// bufferSize is the room that one received message gets.
-func (s *system) bufferSize() int {
+// bufferSize is the room for one message.
+func (s *linuxSocket) bufferSize() int {
 	if s.limits.Coalesce {
 		return max(buffer.Size, s.limits.Receive)
 	}
 	return s.limits.Receive
 }
 
-// offer prepares n slots. The kernel overwrites lengths and flags, so they are
-// set anew for each call.
+// offer prepares n slots. It sets lengths and flags anew each time, because the
+// kernel overwrites them.
 func (s *slots) offer(n, size int) {
 	s.used = max(s.used, n)
 	for i := range n {
 		m := &s.messages[i]
 		if m.Chunk != nil && len(m.Chunk.Bytes) < size {
-			m.Chunk.Free() // of a socket that wanted smaller ones
+			m.Chunk.Free() // it is that of a socket with smaller datagrams
 			m.Chunk = nil
 		}
 		if m.Chunk == nil {
@@ -216,18 +270,18 @@ func (s *slots) offer(n, size int) {
 		v.SetLen(size)
 		h := &s.headers[i].header
 		h.Name = (*byte)(unsafe.Pointer(&s.names[i]))
-		h.Namelen = uint32(len(s.names[i].bytes()))
+		h.Namelen = uint32(len(s.names[i].Bytes()))
 		h.Iov = v
 		h.Iovlen = 1
 		h.Control = &s.control[i][0]
-		h.SetControllen(controlSize)
+		h.SetControllen(wire.ControlSize)
 		h.Flags = 0
 	}
 }
 
-// finish makes messages of what the kernel wrote. It returns how many datagrams they are.
-func (r *receiving) finish(b *Batch, s *slots) int {
-	datagrams := 0
+// finish makes messages of what the kernel wrote. It returns how many datagrams
+// and bytes they hold.
+func (r *receiving) finish(b *Batch, s *slots) (datagrams, bytes int) {
 	b.Messages = s.messages[:r.n]
 	for i := range b.Messages {
 		h, m := &s.headers[i], &b.Messages[i]
@@ -236,30 +290,15 @@ func (r *receiving) finish(b *Batch, s *slots) int {
 			Payload:   m.Chunk.Bytes[:h.size],
 			Truncated: h.header.Flags&unix.MSG_TRUNC != 0,
 		}
-		m.Addr, m.Name = s.names[i].decode(h.header.Namelen, &r.socket.zones)
+		m.Addr, m.Name = s.names[i].Decode(h.header.Namelen, &r.socket.zones)
 		if n := int(h.header.Controllen); n > 0 {
-			parseControl(s.control[i][:n], m, &r.socket.zones)
+			r.socket.parseControl(s.control[i][:n], m)
 		}
 		if h.header.Flags&unix.MSG_CTRUNC != 0 {
 			b.ControlErrors++
 		}
 		datagrams += batch.Segments(len(m.Payload), m.SegmentSize)
+		bytes += len(m.Payload)
 	}
-	return datagrams
-}
-
-// Drops returns the socket's own count.
-func (s *system) Drops() (uint32, bool) {
-	const skMemInfoDrops = 8 // SK_MEMINFO_DROPS of linux/sock_diag.h
-	var info [9]uint32
-	err := s.control(func(fd uintptr) error {
-		size := uint32(unsafe.Sizeof(info))
-		_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, fd, unix.SOL_SOCKET, unix.SO_MEMINFO,
-			uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
-		if errno != 0 {
-			return errno
-		}
-		return nil
-	})
-	return info[skMemInfoDrops], err == nil
+	return datagrams, bytes
 }

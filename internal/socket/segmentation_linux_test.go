@@ -14,7 +14,13 @@ func destination(port int) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, 1}), uint16(port))
 }
 
-// A destination that lost segmentation gets it back, and is no longer spoken of.
+func (s *segmentation) allowed(addr netip.AddrPort) bool {
+	permission := s.ask()
+	defer permission.done()
+	return permission.covers(addr)
+}
+
+// A blocked destination is tried again later, and then leaves no trace.
 func TestSegmentationIsTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s segmentation
@@ -30,7 +36,7 @@ func TestSegmentationIsTriedAgain(t *testing.T) {
 		if reason := s.blockReason(); reason != "" {
 			t.Errorf("reason %q of what is over", reason)
 		}
-		// Whoever asks for whatever destination ends it, so that none costs a lock any more.
+		// The first send to any destination forgets it, so that later ones take no lock.
 		if !s.allowed(destination(2)) || s.blocks.Load() != 0 || len(s.blocked) != 0 {
 			t.Error("it is still remembered")
 		}
@@ -40,7 +46,7 @@ func TestSegmentationIsTriedAgain(t *testing.T) {
 	})
 }
 
-// Destinations may be a stranger's choice.
+// Strangers may choose destinations.
 func TestBlockedDestinationsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s segmentation
@@ -59,7 +65,7 @@ func TestBlockedDestinationsAreBounded(t *testing.T) {
 	})
 }
 
-// Each destination has its own time.
+// The block of each destination ends at its own time.
 func TestBlocksEndOneByOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s segmentation
@@ -70,6 +76,53 @@ func TestBlocksEndOneByOne(t *testing.T) {
 		time.Sleep(blockTime/2 + 1)
 		if !s.allowed(destination(1)) || s.allowed(destination(2)) {
 			t.Error("not the later one alone is blocked")
+		}
+	})
+}
+
+// Where many destinations refuse segmentation it is blocked to all for a while. Then nothing is looked up, and no
+// more of them fail first.
+func TestSegmentationIsGivenUpToAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s segmentation
+		s.on.Store(true)
+		for port := range maxBlocks {
+			s.block(destination(port), unix.EIO)
+		}
+		if !s.allowed(destination(maxBlocks)) {
+			t.Error("it is given up before it has to be")
+		}
+		s.block(destination(maxBlocks), unix.EIO)
+		if s.allowed(destination(maxBlocks + 1)) {
+			t.Error("it is not given up")
+		}
+		if reason := s.blockReason(); !strings.Contains(reason, "too many") || !strings.Contains(reason, unix.EIO.Error()) {
+			t.Errorf("reason %q", reason)
+		}
+		time.Sleep(blockTime / 2)
+		s.block(destination(0), unix.EIO) // was under way, and does not prolong it
+		time.Sleep(blockTime/2 + 1)
+		if !s.allowed(destination(0)) || len(s.blocked) != 0 || s.blockReason() != "" {
+			t.Error("it is not tried again")
+		}
+	})
+}
+
+// Blocks that have ended make place for others.
+func TestOldBlocksMakePlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s segmentation
+		s.on.Store(true)
+		for port := range maxBlocks {
+			s.block(destination(port), unix.EIO)
+			if port == maxBlocks/2 {
+				time.Sleep(blockTime / 2)
+			}
+		}
+		time.Sleep(blockTime/2 + 1)
+		s.block(destination(maxBlocks), unix.EIO)
+		if s.allowed(destination(maxBlocks)) || !s.allowed(destination(maxBlocks+1)) {
+			t.Error("not the blocked destinations alone are blocked")
 		}
 	})
 }

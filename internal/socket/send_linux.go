@@ -9,32 +9,32 @@ import (
 	"golang.org/x/sys/unix"
 
 	"example.com/datagram/internal/batch"
+	"example.com/datagram/internal/wire"
 )
 
-// How many messages one sendmmsg carries, and how many pieces of memory they
-// are gathered from.
-const (
-	maxMessages = 64
-	maxVectors  = 256
-)
+// maxVectors is from how many pieces of memory one sendmmsg gathers at most.
+const maxVectors = 256
 
-// A transfer is one attempt to hand datagrams to the kernel, with what
-// sendmmsg works on. Transfers are pooled: an idle socket has none.
+// A transfer is one Send, with what sendmmsg works on. Transfers are pooled, so
+// that an idle socket has none.
 type transfer struct {
 	headers [maxMessages]mmsghdr
 	vectors [maxVectors]unix.Iovec
-	names   [maxMessages]sockaddr
-	control [maxMessages][controlSize]byte
+	names   [maxMessages]wire.RawSockaddr
+	control [maxMessages][wire.ControlSize]byte
 	counts  [maxMessages]int // datagrams in each message
 
-	socket  *system
+	socket  *linuxSocket
 	ds      []Outgoing
+	by      route
 	plain   bool // without segmentation
 	n       int  // messages prepared
 	used    int  // vectors
+	bytes   int  // in all messages
 	sent    int
+	name    string // of the system call
 	errno   syscall.Errno
-	refused error            // what preparing met while waiting
+	refused error            // by prepare, while waiting
 	try     func(fd uintptr) // bound once, so that a send allocates nothing
 	wait    func(fd uintptr) bool
 }
@@ -45,7 +45,7 @@ var transfers = sync.Pool{New: func() any {
 	t.wait = func(fd uintptr) bool {
 		t.socket.connection.RLock()
 		defer t.socket.connection.RUnlock()
-		// Prepared anew, since the peer may have changed while this waited.
+		// The peer may have changed while this waited.
 		if t.refused = t.prepare(); t.refused != nil {
 			return true
 		}
@@ -56,14 +56,35 @@ var transfers = sync.Pool{New: func() any {
 }}
 
 // Send makes one system call, or waits until one succeeds.
-func (s *system) Send(ds []Outgoing, wait bool) (int, error) {
+func (s *linuxSocket) Send(ds []Outgoing, wait bool) (int, error) {
 	if len(ds) == 0 {
 		return 0, nil
 	}
 	t := transfers.Get().(*transfer)
 	defer t.free()
 	t.socket, t.ds, t.plain = s, ds, false
-	return t.send(wait)
+	if !s.segmentation.isFailing(ds[0].Addr) {
+		return t.send(wait)
+	}
+	return t.sendPlain(stretch(ds), wait)
+}
+
+// stretch returns the first datagrams that differ in nothing but payload.
+func stretch(ds []Outgoing) []Outgoing {
+	n := 1
+	for n < min(len(ds), maxMessages) && ds[n].TravelsWith(&ds[0]) {
+		n++
+	}
+	return ds[:n]
+}
+
+// sendPlain sends datagrams to one destination as one message each, and notes
+// whether the first fails alone too.
+func (t *transfer) sendPlain(ds []Outgoing, wait bool) (int, error) {
+	t.ds, t.plain = ds, true
+	n, err := t.send(wait)
+	t.socket.segmentation.fails(ds[0].Addr, n == 0)
+	return n, err
 }
 
 // free keeps nothing of what was sent.
@@ -75,20 +96,11 @@ func (t *transfer) free() {
 
 func (t *transfer) send(wait bool) (int, error) {
 	s := t.socket
-	reported := s.counters.NetworkErrors.Load()
-	if err := t.hand(wait); err != nil {
+	if err := t.attempts(wait); err != nil {
 		return 0, err
 	}
-	for unexplained := 0; unexplained < maxUnexplained && s.isNetworkError(t.errno); {
-		// Most likely a report on a datagram sent before: the kernel gives it to whoever comes
-		// next, and there may be many. This datagram's own errors repeat without any.
-		if n := s.collectNetworkErrors(); n != reported {
-			reported = n
-		} else {
-			unexplained++
-		}
-		s.counters.Retries.Add(1)
-		if err := t.hand(wait); err != nil {
+	if t.errno != 0 && t.errno != unix.EAGAIN && s.zones.changed(t.ds[0].zones()) {
+		if err := t.attempts(wait); err != nil {
 			return 0, err
 		}
 	}
@@ -98,9 +110,9 @@ func (t *transfer) send(wait bool) (int, error) {
 	switch t.errno {
 	case 0:
 	case unix.EAGAIN:
-		return 0, unix.EAGAIN // bare, since callers retry on it in loops
+		return 0, unix.EAGAIN // bare: callers retry in loops
 	default:
-		return 0, os.NewSyscallError("sendmmsg", t.errno)
+		return 0, os.NewSyscallError(t.name, t.errno)
 	}
 	s.counters.SendCalls.Add(1)
 	sent := 0
@@ -110,23 +122,51 @@ func (t *transfer) send(wait bool) (int, error) {
 	return sent, nil
 }
 
-// sendUnsegmented sends the datagrams of the first message one by one, after
-// the kernel took none of them. What is wrong with one of them, or with
-// segmentation on this path, shows then.
+// attempts repeats submit until its errno is about these datagrams.
+func (t *transfer) attempts(wait bool) error {
+	s := t.socket
+	reported, unexplained := s.counters.NetworkErrors.Load(), 0
+	var r retrial
+	for again := true; again; {
+		err := t.submit(wait)
+		if err != nil {
+			return err
+		}
+		if s.isNetworkError(t.errno) && unexplained < maxUnexplained {
+			// Most likely it is about a datagram sent before: the kernel tells
+			// whoever comes next, and there may be many. An error of this datagram
+			// repeats when the queue is empty.
+			if n := s.collectNetworkErrors(); n != reported {
+				reported = n
+			} else {
+				unexplained++
+			}
+			s.counters.Retries.Add(1)
+			continue
+		}
+		if again, err = r.again(s.kernelSocket, t.name, t.errno, t.by); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sendUnsegmented sends the datagrams of the first message one by one, after the
+// kernel took none of them. That shows whether a datagram is at fault, or
+// segmentation on this path.
 func (t *transfer) sendUnsegmented(count int, wait bool) (int, error) {
 	s, errno := t.socket, t.errno
 	s.counters.Retries.Add(1)
-	t.ds, t.plain = t.ds[:count], true
-	n, err := t.send(wait)
-	if n > 0 { // the first, and none is larger
+	n, err := t.sendPlain(t.ds[:count], wait)
+	if n > 0 { // the first went, and none is larger
 		s.counters.Fallbacks.Add(1)
 		s.segmentation.block(t.ds[0].Addr, errno)
 	}
 	return n, err
 }
 
-// hand hands datagrams over as soon as there is room, or at once.
-func (t *transfer) hand(wait bool) error {
+// submit gives datagrams to the kernel as soon as there is room, or at once.
+func (t *transfer) submit(wait bool) error {
 	err := t.attempt()
 	if err == nil && t.errno == unix.EAGAIN && wait {
 		err = t.waitForRoom()
@@ -134,7 +174,7 @@ func (t *transfer) hand(wait bool) error {
 	return err
 }
 
-// attempt sends what can be sent at once.
+// attempt makes one system call.
 func (t *transfer) attempt() error {
 	s := t.socket
 	s.connection.RLock()
@@ -142,11 +182,11 @@ func (t *transfer) attempt() error {
 	if err := t.prepare(); err != nil {
 		return err
 	}
-	// Control lets senders run side by side where Write would make them queue.
+	// Control lets senders run side by side; Write would make them queue.
 	return closed(s.raw.Control(t.try))
 }
 
-// waitForRoom repeats the attempt until it does not end with EAGAIN.
+// waitForRoom repeats the attempt until the kernel has room.
 func (t *transfer) waitForRoom() error {
 	if t.ds[0].Name == nil {
 		t.refused = nil
@@ -155,7 +195,7 @@ func (t *transfer) waitForRoom() error {
 		}
 		return t.refused
 	}
-	// The poller would spin on an unconnected AF_UNIX socket with a full peer.
+	// For an unconnected AF_UNIX socket with a full peer the poller would spin.
 	for between := pause(0); t.errno == unix.EAGAIN; {
 		between.wait()
 		if err := t.attempt(); err != nil {
@@ -165,21 +205,31 @@ func (t *transfer) waitForRoom() error {
 	return nil
 }
 
-// prepare lays out messages for as many of the datagrams as fit. An error is
-// that of the first datagram.
+// prepare lays out messages for as many datagrams as fit. An error is about the
+// first datagram.
 func (t *transfer) prepare() error {
 	s, ds := t.socket, t.ds
 	clear(t.vectors[:t.used])
-	t.n, t.used = 0, 0
+	t.n, t.used, t.bytes = 0, 0, 0
+	t.by = route{connected: s.peer.IsValid(), unbound: s.isUnbound()}
+	var segments permission
+	if !t.plain {
+		segments = s.segmentation.ask()
+		defer segments.done()
+	}
 	for len(ds) > 0 && t.n < maxMessages && t.used < maxVectors {
-		run := t.gather(ds)
+		run := t.gather(ds, segments)
 		if err := t.message(&ds[0], run); err != nil {
 			if t.n > 0 {
-				return nil // its turn comes
+				return nil // it will be the first
 			}
 			return err
 		}
+		if t.n == 0 {
+			t.by.unnamed = t.by.connected && t.headers[0].header.Namelen == 0
+		}
 		t.counts[t.n] = run.Count
+		t.bytes += run.Bytes
 		t.n++
 		ds = ds[run.Count:]
 		if !s.batches() {
@@ -189,9 +239,9 @@ func (t *transfer) prepare() error {
 	return nil
 }
 
-// gather points the next message at the payloads of those of the datagrams that it
-// can carry.
-func (t *transfer) gather(ds []Outgoing) batch.Run {
+// gather points the next message at the payloads of the datagrams that it can
+// carry together.
+func (t *transfer) gather(ds []Outgoing, segments permission) batch.Run {
 	var run batch.Run
 	first := &ds[0]
 	h := &t.headers[t.n].header
@@ -200,7 +250,7 @@ func (t *transfer) gather(ds []Outgoing) batch.Run {
 	if t.socket.sendsIPv4(first.Addr) {
 		limit = batch.MaxPayload4
 	}
-	segment := !t.plain && t.socket.segmentation.allowed(first.Addr)
+	segment := segments.covers(first.Addr)
 	var end uintptr // of the last piece
 	for i := range ds {
 		d := &ds[i]
@@ -208,7 +258,7 @@ func (t *transfer) gather(ds []Outgoing) batch.Run {
 			!run.Add(len(d.Payload), limit) {
 			break
 		}
-		// Payloads that lie behind one another are one piece.
+		// Adjacent payloads are one piece.
 		start := unsafe.SliceData(d.Payload)
 		if i > 0 && uintptr(unsafe.Pointer(start)) == end {
 			v := &t.vectors[t.used-1]
@@ -232,10 +282,10 @@ func (t *transfer) message(d *Outgoing, run batch.Run) error {
 	var err error
 	switch {
 	case d.Name != nil:
-		h.Namelen, err = t.names[i].encodeName(d.Name)
+		h.Namelen, err = t.names[i].EncodeName(d.Name)
 	case d.Addr.IsValid() && d.Addr != s.peer:
-		// To the connected peer the kernel knows a cached route if it is not named.
-		h.Namelen, err = t.names[i].encode(d.Addr, s.family, &s.zones)
+		// The kernel has a cached route to the connected peer if that is not named.
+		h.Namelen, err = t.names[i].Encode(d.Addr, s.family, &s.zones)
 	}
 	if err != nil {
 		return err
@@ -250,55 +300,11 @@ func (t *transfer) message(d *Outgoing, run batch.Run) error {
 		}
 	}
 	if run.Count > 1 {
-		control = appendSegmentSize(control, run.Size)
+		control = wire.AppendSegmentSize(control, run.Size)
 	}
 	if len(control) > 0 {
 		h.Control = unsafe.SliceData(control)
 		h.SetControllen(len(control))
 	}
 	return nil
-}
-
-// sendmmsg hands over what is prepared and takes note of the outcome.
-func (t *transfer) sendmmsg(fd uintptr) {
-	for {
-		n, errno := t.call(fd)
-		switch {
-		case errno == unix.EINTR:
-			continue
-		case errno != 0:
-			n = 0
-		}
-		t.sent, t.errno = n, errno
-		return
-	}
-}
-
-func (t *transfer) call(fd uintptr) (int, syscall.Errno) {
-	const flags = unix.MSG_DONTWAIT | unix.MSG_NOSIGNAL
-	if h := &t.headers[0].header; t.n == 1 && h.Iovlen == 1 && h.Control == nil {
-		// The kernel has less to copy.
-		_, _, errno := unix.Syscall6(unix.SYS_SENDTO, fd, uintptr(unsafe.Pointer(h.Iov.Base)), uintptr(h.Iov.Len),
-			flags, uintptr(unsafe.Pointer(h.Name)), uintptr(h.Namelen))
-		return 1, errno
-	}
-	if t.n > 1 && t.socket.unbatched.Load() == 0 {
-		n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&t.headers)), uintptr(t.n), flags, 0, 0)
-		if errno != unix.ENOSYS && (errno != unix.EPERM || !filtersBatches(fd)) {
-			return int(n), errno
-		}
-		t.socket.unbatched.Store(uintptr(errno))
-	}
-	_, _, errno := unix.Syscall(unix.SYS_SENDMSG, fd, uintptr(unsafe.Pointer(&t.headers[0].header)), flags)
-	return 1, errno
-}
-
-// filtersBatches says whether it is for the system call itself that sendmmsg
-// fails with EPERM, which is what old seccomp filters say of calls that they do
-// not know (github.com/opencontainers/runc/issues/2151), or for the datagram,
-// as where a firewall drops it. Of no messages the kernel refuses none
-// (__sys_sendmmsg).
-func filtersBatches(fd uintptr) bool {
-	_, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, fd, 0, 0, 0, 0, 0)
-	return errno == unix.EPERM
 }

@@ -3,14 +3,18 @@ package socket_test
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
+	"net/netip"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"example.com/datagram/internal/socket"
 )
 
-// TestNeighbours sends payloads that fill their allocations, which may lie side
-// by side: they may share a message, and pointers from one to the other may not.
-// The race detector's pointer checks see that.
+// TestNeighbours sends payloads that fill their allocations, which may be adjacent.
+// They may share a message, but no pointer may run from one into the other, which
+// the race detector's pointer checks would notice.
 func TestNeighbours(t *testing.T) {
 	s := openSocket(t, implementations[0].config)
 	var batch socket.Batch
@@ -43,7 +47,7 @@ func TestNeighbours(t *testing.T) {
 	}
 }
 
-// TestScatteredPayloads sends more pieces of memory at a time than the system takes, to one destination.
+// TestScatteredPayloads sends more pieces of memory to one destination than the system takes at a time.
 func TestScatteredPayloads(t *testing.T) {
 	s := openSocket(t, implementations[0].config)
 	var batch socket.Batch
@@ -78,7 +82,7 @@ func TestScatteredPayloads(t *testing.T) {
 	}
 }
 
-// The longest run that the system takes over IPv4 is shorter than over IPv6, by the header.
+// The longest run over IPv4 is shorter than over IPv6, by the length of IPv4's header.
 func TestLongestRun(t *testing.T) {
 	s := openSocket(t, implementations[0].config)
 	const count, size = 10, 13_103 // five of them would be too long for IPv4 alone
@@ -89,5 +93,56 @@ func TestLongestRun(t *testing.T) {
 	n, err := s.Send(ds, false)
 	if retries := s.Counters().Retries.Load(); n != count || err != nil || retries > 0 {
 		t.Errorf("%d, %v after %d retries, want %d", n, err, retries, count)
+	}
+}
+
+// When a run fails its datagrams are sent one by one, each with a system call as without segmentation. They are not
+// sent as a run again.
+func TestFailingRunIsNotTriedTogetherAgain(t *testing.T) {
+	for _, implementation := range implementations {
+		t.Run(implementation.name, func(t *testing.T) {
+			s := openSocket(t, implementation.config)
+			local := s.Info().Local
+			nowhere := netip.AddrPortFrom(local.Addr(), 0) // which is EINVAL, as some of segmentation is
+			const count = 40
+			runs := 0
+			for range 3 {
+				ds := make([]socket.Outgoing, count, 2*count)
+				for i := range ds {
+					ds[i] = socket.Outgoing{Addr: nowhere, Payload: make([]byte, 100)}
+					ds = append(ds, socket.Outgoing{Addr: local, Payload: make([]byte, 100)})
+				}
+				before := s.Counters().Retries.Load()
+				for range count {
+					if n, err := s.Send(ds, false); n != 0 || !errors.Is(err, unix.EINVAL) {
+						t.Fatalf("%d, %v; want EINVAL", n, err)
+					}
+					ds = ds[1:]
+				}
+				if n := s.Counters().Retries.Load() - before; n > 1 {
+					t.Errorf("%d datagrams failed in %d system calls, want no more than %d", count, count+n, count+1)
+				} else if n == 1 {
+					runs++
+				}
+				calls := s.Counters().SendCalls.Load()
+				for len(ds) > 0 {
+					n, err := s.Send(ds, false)
+					if err != nil {
+						t.Fatal(err)
+					}
+					ds = ds[n:]
+				}
+				// The others are sent together.
+				if n := s.Counters().SendCalls.Load() - calls; s.Segments() && n != 1 {
+					t.Errorf("%d datagrams sent in %d system calls, want 1", count, n)
+				}
+			}
+			if s.Segments() && runs == 0 {
+				t.Error("nothing was tried together")
+			}
+			if n := s.Counters().Fallbacks.Load(); n > 0 {
+				t.Errorf("segmentation was given up %d times", n)
+			}
+		})
 	}
 }

@@ -3,11 +3,11 @@ package socket_test
 import (
 	"testing"
 
-	"example.com/datagram/internal/netns"
 	"example.com/datagram/internal/socket"
+	"example.com/datagram/internal/testing/netns"
 )
 
-// behindSlowLink returns a socket that reaches 192.0.2.2, which is far, over a link of the rate, in the words of
+// behindSlowLink returns a socket that reaches 192.0.2.2 in the namespace far over a link of the rate, which is as in
 // tc(8), so that its send buffer fills.
 func behindSlowLink(t *testing.T, rate string, config socket.Config) (s socket.Socket, far *netns.Namespace) {
 	t.Helper()

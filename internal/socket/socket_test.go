@@ -1,16 +1,16 @@
 package socket_test
 
 import (
-	"runtime"
 	"testing"
 
 	"example.com/datagram/internal/buffer"
 	"example.com/datagram/internal/socket"
-	"example.com/datagram/internal/socket/sockettest"
+	"example.com/datagram/internal/systems"
+	"example.com/datagram/internal/testing/sockettest"
 )
 
-// TestConformance runs the suite on the system's implementation at every step
-// of degradation, and on the portable one.
+// TestConformance runs the suite on the system's implementation, with all offloads
+// and with ever fewer, and on the portable one.
 func TestConformance(t *testing.T) {
 	for _, test := range implementations {
 		t.Run(test.name, func(t *testing.T) {
@@ -47,7 +47,7 @@ func limits(coalesce, segment, batch bool) socket.Config {
 	return socket.Config{Limits: socket.Limits{Receive: buffer.Size, Coalesce: coalesce, Segment: segment, Batch: batch}}
 }
 
-// lacks names what the implementation does not do on the system.
+// lacks returns what the implementation cannot do on this system.
 func (i implementation) lacks() map[string]string {
 	lacks := make(map[string]string)
 	without := func(reason string, names ...string) {
@@ -55,28 +55,27 @@ func (i implementation) lacks() map[string]string {
 			lacks[name] = reason
 		}
 	}
-	if runtime.GOOS != "linux" || i.config.Portable {
+	if !systems.Drops.IPv4.Here() || i.config.Portable {
 		without("the system's count is not known", "Drops")
 	}
-	if runtime.GOOS != "linux" {
+	if !systems.Linux.Here() {
 		without("only Linux has all of 127.0.0.0/8 on the loopback interface",
 			"AllMetadata", "ReceiveLocal", "ReceiveHopLimit", "ReceiveTrafficClass", "ReceiveTime", "SendLocal", "MulticastSource")
 		without("the system's own rules", "ConnectedElsewhere", "SendInterface", "Refused", "MembershipErrors", "Options", "RefusedOption")
 	}
-	switch runtime.GOOS {
-	case "darwin", "freebsd", "netbsd", "openbsd":
+	if !systems.Disconnect.IPv4.Here() {
 		without("who disconnects would forget the local address", "Connect")
 	}
-	if runtime.GOOS == "openbsd" {
+	if systems.OpenBSD.Here() {
 		without("no dual-stack sockets", "DualStack", "ConnectDualStack")
 	}
-	if runtime.GOOS == "windows" {
+	if !systems.Open.IPv4.Here() {
 		without("sockets cannot be duplicated", "File")
 	}
 	return lacks
 }
 
-// openSocket returns a socket on the loopback interface that is closed at the end of the test.
+// openSocket returns a socket on the loopback interface. The end of the test closes it.
 func openSocket(tb testing.TB, config socket.Config) socket.Socket {
 	tb.Helper()
 	s, err := listen(tb, "udp4", "127.0.0.1:0", config)

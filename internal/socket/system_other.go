@@ -4,18 +4,16 @@ package socket
 
 import (
 	"errors"
-	"fmt"
-	"net/netip"
-	"os"
 	"syscall"
 )
 
-// Nobody but Linux tells the MTU of a path.
-const pathMTU4, pathMTU6 = 0, 0
+// This file is what Linux has and the others do not.
 
 const (
+	pathMTU4, pathMTU6                = 0, 0
 	forceReadBuffer, forceWriteBuffer = 0, 0
 	bufferCharge                      = 1
+	noNetwork                         = syscall.ECONNREFUSED // for ENONET
 )
 
 var bufferLimits = map[Option]string{ReadBuffer: "the system's limit", WriteBuffer: "the system's limit"}
@@ -23,43 +21,21 @@ var bufferLimits = map[Option]string{ReadBuffer: "the system's limit", WriteBuff
 // release is not known.
 func release() string { return "" }
 
-func newSystem(h *handle) Socket { return newPortable(h) }
+func newLinuxSocket(k *kernelSocket) Socket { return newPortableSocket(k) }
 
-// isPortable says which implementation serves a socket.
 func isPortable(Config) bool { return true }
 
+func (k *kernelSocket) offload(Config) { k.noOffload() }
+
 // hearOnlyJoined does nothing: a socket hears what it joined.
-func (h *handle) hearOnlyJoined() {}
+func (k *kernelSocket) hearOnlyJoined() {}
 
-func (h *handle) reportNetworkErrors() error { return errors.ErrUnsupported }
+func (k *kernelSocket) hearsAllGroups() bool { return false }
 
-func (h *handle) offload(Config) { h.noOffload() }
+func (k *kernelSocket) reportNetworkErrors() error { return errors.ErrUnsupported }
 
-// errForgetsAddress refuses to open to the whole network what was bound to one address.
-var errForgetsAddress = fmt.Errorf("the system would forget the local address: %w", errors.ErrUnsupported)
+// hearsNetworkErrors is false: only connected sockets are told of them.
+func (k *kernelSocket) hearsNetworkErrors() bool { return false }
 
-// boundDevice is of use where disconnecting forgets it.
-func boundDevice(uintptr) string { return "" }
-
-// disconnect connects to the null address. On Windows that is how to do it; the
-// systems that descend from BSD dissolve the association before they find out
-// that they cannot connect to port 0 (soconnect, in_pcbconnect). All keep the
-// port.
-func (h *handle) disconnect(fd uintptr) error {
-	if forgetsAddress && !h.wildcard {
-		return errForgetsAddress
-	}
-	null := netip.AddrPortFrom(netip.IPv4Unspecified(), 0)
-	if h.family != IPv4 {
-		null = netip.AddrPortFrom(netip.IPv6Unspecified(), 0)
-	}
-	sa, err := new(sockaddrs).encode(null, h.family, nil)
-	if err != nil {
-		return err
-	}
-	err = syscall.Connect(descriptor(fd), sa)
-	if err == nil || errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT) || errors.Is(err, syscall.EINVAL) {
-		return nil
-	}
-	return os.NewSyscallError("connect", err)
-}
+// relieve is for sockets on which somebody asked for network errors.
+func (k *kernelSocket) relieve() {}

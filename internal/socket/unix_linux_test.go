@@ -1,6 +1,7 @@
 package socket_test
 
 import (
+	"cmp"
 	"errors"
 	"net"
 	"net/netip"
@@ -136,7 +137,7 @@ func fill(t *testing.T, from, to socket.Socket, d socket.Outgoing) {
 	if queued == 0 {
 		t.Fatal("no room at all")
 	}
-	// Whoever waits gets the room that a receive makes.
+	// A send that waits gets the room that a receive makes.
 	waiting := make(chan error)
 	go func() { _, err := from.Send([]socket.Outgoing{d}, true); waiting <- err }()
 	var batch socket.Batch
@@ -168,26 +169,82 @@ func fill(t *testing.T, from, to socket.Socket, d socket.Outgoing) {
 	}
 }
 
-// TestUnixRights receives descriptors that nobody asked for.
-func TestUnixRights(t *testing.T) {
-	forEach(t, func(t *testing.T, config socket.Config) {
-		pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s := open(t, pair[1], config)
-		defer unix.Close(pair[0])
-		before := descriptors(t)
-		var batch socket.Batch
-		defer batch.Free()
-		for range 5 {
-			if err := unix.Sendmsg(pair[0], []byte("take these"), unix.UnixRights(0, 1, 2), nil, 0); err != nil {
-				t.Fatal(err)
-			}
-			receive(t, s, &batch)
-		}
-		if after := descriptors(t); after != before {
-			t.Errorf("%d descriptors, %d before", after, before)
-		}
-	})
+// TestUnixDescriptors receives descriptors that nobody asked for, and closes them: those that a sender passes, and
+// those that the kernel adds for an option that another holder of the socket has set.
+func TestUnixDescriptors(t *testing.T) {
+	for name, test := range map[string]struct {
+		rights  []int
+		options []int
+		receive int // of the payload
+	}{
+		"rights":          {rights: []int{0, 1, 2}},
+		"pidfd":           {options: []int{unix.SO_PASSPIDFD}},
+		"both":            {rights: []int{0, 1, 2}, options: []int{unix.SO_PASSPIDFD, unix.SO_PASSCRED}},
+		"too many":        {rights: make([]int, 200), options: []int{unix.SO_PASSPIDFD}},
+		"payload cut off": {rights: []int{0}, options: []int{unix.SO_PASSPIDFD}, receive: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			forEach(t, func(t *testing.T, config socket.Config) {
+				const datagrams = 10
+				pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer unix.Close(pair[0])
+				for _, option := range test.options {
+					if err := unix.SetsockoptInt(pair[1], unix.SOL_SOCKET, option, 1); err != nil {
+						t.Skip("before Linux 6.5: ", os.NewSyscallError("setsockopt", err))
+					}
+				}
+				config.Receive = cmp.Or(test.receive, config.Receive)
+				s := open(t, pair[1], config)
+				before := descriptors(t)
+				for range datagrams {
+					var control []byte
+					if len(test.rights) > 0 {
+						control = unix.UnixRights(test.rights...)
+					}
+					if err := unix.Sendmsg(pair[0], []byte("take these"), control, nil, 0); err != nil {
+						t.Fatal(err)
+					}
+				}
+				var batch socket.Batch
+				defer batch.Free()
+				for received := 0; received < datagrams; received += len(batch.Messages) {
+					if err := s.Receive(&batch); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if after := descriptors(t); after != before {
+					t.Errorf("%d descriptors, %d before", after, before)
+				}
+			})
+		})
+	}
+}
+
+// TestUnixNoErrorQueue asks for network errors where there is no queue of them. The kernel would return a datagram
+// instead, which would be lost.
+func TestUnixNoErrorQueue(t *testing.T) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, pair[1], limits(false, false, true))
+	defer unix.Close(pair[0])
+	before := descriptors(t)
+	if err := unix.Sendmsg(pair[0], []byte("stays"), unix.UnixRights(0), nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	if list := s.NetworkErrors(); len(list) > 0 {
+		t.Errorf("%v", list)
+	}
+	var batch socket.Batch
+	defer batch.Free()
+	if m := receive(t, s, &batch); string(m.Payload) != "stays" {
+		t.Errorf("received %q", m.Payload)
+	}
+	if after := descriptors(t); after != before {
+		t.Errorf("%d descriptors, %d before", after, before)
+	}
 }

@@ -8,8 +8,8 @@ import (
 	"example.com/datagram/internal/socket"
 )
 
-// A send that may wait for room does so, also after it met a network error: those that
-// others meet meanwhile make it try again.
+// A send that may wait for room does so even after it met a network error. Network errors that other sends meet
+// meanwhile make it try again.
 func TestSendWaitsAmongNetworkErrors(t *testing.T) {
 	config := limits(true, false, true)
 	config.NetworkErrors = true

@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// zones translates between the IPv6 zones of a socket and interface indexes.
-// Asking the system takes long, so answers are kept, as package net does, for a
-// minute: interfaces are renamed and their indexes reused. Each socket has its
-// own, since on Linux it may belong to another network namespace than the
-// thread that uses it.
+// zones translates between IPv6 zones and interface indexes for one socket,
+// which on Linux may belong to another network namespace than the thread that
+// uses it. Asking the system takes long, so answers are kept for a minute, as in
+// package net, and forgotten when a send fails: interfaces are renamed or made
+// anew, and their indexes reused.
 type zones struct {
-	socket  *handle // nil: ask for the thread that uses it
+	socket  *kernelSocket
 	mu      sync.Mutex
 	expires time.Time
 	names   map[uint32]string
@@ -23,6 +23,33 @@ type zones struct {
 }
 
 const zoneLife = time.Minute
+
+// changed looks zones up anew, after a send that used them has failed, and
+// reports whether one of them now means another interface of the same name.
+func (z *zones) changed(names ...string) bool {
+	changed := false
+	for _, name := range names {
+		known, ok := z.forget(name)
+		if !ok {
+			continue
+		}
+		if index, err := z.Index(name); err == nil && index != known {
+			changed = true
+		}
+	}
+	return changed
+}
+
+// forget makes the next lookup of a zone ask the system. It returns what was
+// known.
+func (z *zones) forget(name string) (index uint32, ok bool) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	index, ok = z.indexes[name]
+	delete(z.indexes, name)
+	delete(z.names, index)
+	return index, ok
+}
 
 // refresh empties the cache when its time has come. mu must be held.
 func (z *zones) refresh() {
@@ -32,32 +59,26 @@ func (z *zones) refresh() {
 	}
 }
 
-// name returns the name of an interface, or its index in decimal.
-func (z *zones) name(index uint32) string {
-	if z == nil {
-		z = new(zones)
-	}
+// Name returns the name of an interface, or its index in decimal.
+func (z *zones) Name(index uint32) string {
 	z.mu.Lock()
 	defer z.mu.Unlock()
 	z.refresh()
 	name, ok := z.names[index]
 	if !ok {
-		var err error
-		if name, err = interfaceName(z.socket, index); err != nil {
-			name = strconv.FormatUint(uint64(index), 10)
+		name = strconv.FormatUint(uint64(index), 10)
+		if ifi, err := z.socket.Interface(int(index)); err == nil {
+			name = ifi.Name
 		}
 		z.names[index] = name
 	}
 	return name
 }
 
-// index returns the index of the interface that a zone names, by its name or in
-// decimal. What goes to a zone that does not exist must not leave by an
-// interface that does, which for the index 0 it would.
-func (z *zones) index(name string) (uint32, error) {
-	if z == nil {
-		z = new(zones)
-	}
+// Index returns the index of the interface that a zone names, or that it is in
+// decimal. A zone that does not exist is ENODEV: for the index 0 a datagram
+// would leave by some interface that does.
+func (z *zones) Index(name string) (uint32, error) {
 	z.mu.Lock()
 	defer z.mu.Unlock()
 	z.refresh()
@@ -65,7 +86,7 @@ func (z *zones) index(name string) (uint32, error) {
 	if ok {
 		return index, nil
 	}
-	index, err := interfaceIndex(z.socket, name)
+	index, err := z.socket.interfaceIndex(name)
 	switch {
 	case err == nil:
 		z.indexes[name] = index // only what exists: others are the caller's to invent

@@ -1,10 +1,10 @@
-// Command mutate checks that the tests notice mistakes. It makes those of mutations.txt one at a time and runs the
-// tests that have to fail then.
+// Command mutate checks that the tests detect mistakes. It applies the mutations in mutations.txt one at a
+// time and runs the tests that must then fail.
 //
-//	make mutate                # all of them: about an hour on two cores
-//	make mutate ARGS=sender    # those to files whose path contains "sender"
+//	make mutate                # all: about an hour on two cores
+//	make mutate ARGS=sender    # those of files whose path contains "sender"
 //
-// It fails if a mutation survives, or cannot be made because the code is no longer what the list says. The files
+// It fails if a mutation survives, or if one cannot be applied because the code has changed. The files
 // themselves stay as they are: go test gets the mutated one as an overlay.
 package main
 
@@ -15,18 +15,23 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 )
 
-// mutations.txt holds paragraphs: a file, with the packages whose tests have to fail, if not that of the file; lines of
-// it that begin with "-"; and lines that begin with "+" to stand in their place, if any. The lines follow one another
-// in the file, and occur exactly once. Indentation does not count.
+// mutations.txt consists of paragraphs. Each starts with a file, followed by the packages of which the tests
+// of one must fail, by default that of the file; "." stands for all of rootTests. Then come consecutive lines
+// of the file, marked "-", and the lines that replace them, if any, marked "+". The lines must occur exactly
+// once in the file; indentation is ignored.
 //
 //go:embed mutations.txt
 var list string
+
+// rootTests are the packages that test the one in the root.
+var rootTests = []string{".", "./internal/systemtest", "./internal/libuvtest"}
 
 type mutation struct {
 	file          string
@@ -41,9 +46,17 @@ func (m mutation) String() string {
 func parse(paragraph string) (m mutation, err error) {
 	head, lines, _ := strings.Cut(paragraph, "\n")
 	fields := strings.Fields(head)
-	m.file, m.packages = fields[0], fields[1:]
-	if len(m.packages) == 0 {
-		m.packages = []string{"./" + filepath.Dir(m.file)}
+	m.file = fields[0]
+	packages := fields[1:]
+	if len(packages) == 0 {
+		packages = []string{"./" + filepath.Dir(m.file)} // "./." for the root
+	}
+	for _, p := range packages {
+		if path.Clean(p) == "." {
+			m.packages = append(m.packages, rootTests...)
+		} else {
+			m.packages = append(m.packages, p)
+		}
 	}
 	for line := range strings.SplitSeq(lines, "\n") {
 		switch {
@@ -84,10 +97,11 @@ func (m mutation) apply(root string) (string, error) {
 	return strings.Join(slices.Replace(lines, at, at+len(m.before), m.after...), "\n"), nil
 }
 
-// failed finds the name of a test that failed.
+// failed matches the name of a failed test.
 var failed = regexp.MustCompile(`--- FAIL: (\S+)`)
 
-// killer returns what noticed the mutation: a test, or else how the tests ended. It is empty if nothing did.
+// killer returns what detected the mutation: the name of a test, or how the tests ended. It is empty if
+// nothing did.
 func (m mutation) killer(root string) (string, error) {
 	mutated, err := m.apply(root)
 	if err != nil {
@@ -109,22 +123,26 @@ func (m mutation) killer(root string) (string, error) {
 	if err := os.WriteFile(overlay, replace, 0o600); err != nil {
 		return "", err
 	}
-	out, err := test(root, m.packages, "-overlay="+overlay)
-	switch {
-	case strings.Contains(out, "[build failed]"):
-		return "", fmt.Errorf("does not compile:\n%s", out)
-	case err == nil:
-		return "", nil
-	case strings.Contains(out, "panic: test timed out"):
-		return "hangs", nil
+	for _, p := range m.packages {
+		out, err := test(root, []string{p}, "-overlay="+overlay)
+		if err == nil {
+			continue
+		}
+		if strings.Contains(out, "[build failed]") {
+			return "", fmt.Errorf("does not compile:\n%s", out)
+		}
+		if strings.Contains(out, "panic: test timed out") {
+			return "hangs", nil
+		}
+		if match := failed.FindStringSubmatch(out); match != nil {
+			return match[1], nil
+		}
+		return "crashes", nil
 	}
-	if match := failed.FindStringSubmatch(out); match != nil {
-		return match[1], nil
-	}
-	return "crashes", nil
+	return "", nil
 }
 
-// test runs the tests of packages. A hang is a failure; without a mutation they take half a minute.
+// test runs the tests of packages. A hang is a failure; without a mutation the tests take half a minute.
 func test(root string, packages []string, flags ...string) (string, error) {
 	args := slices.Concat([]string{"test", "-failfast", "-vet=off", "-timeout=2m"}, flags, packages)
 	command := exec.Command("go", args...)

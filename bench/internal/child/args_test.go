@@ -8,7 +8,7 @@ import (
 func TestArgsSurviveTheCommandLine(t *testing.T) {
 	want := Args{
 		Peer: "x/net", Role: "flow", Dest: "127.0.0.1:9", Bind: "198.18.0.2", SendNS: "/a", RecvNS: "/b",
-		Size: 64, Window: 7, Dests: 256, Receivers: 3, Clients: 2, Depth: 4, Count: 5,
+		Size: 64, Window: 7, Dests: 256, Receivers: 3, Handles: 8, Clients: 2, Flight: 4, Pace: 6, Count: 5, Collect: 1,
 	}
 	got, err := Parse(want.Strings())
 	if err != nil || got != want {
@@ -36,5 +36,13 @@ func TestDestinations(t *testing.T) {
 	}
 	if !a.BindAddr().Addr().IsUnspecified() {
 		t.Errorf("a receiver of many addresses binds %v", a.BindAddr())
+	}
+}
+
+func TestHeldLeavesRoomInTheWindow(t *testing.T) {
+	for window, want := range map[int]int{0: 512, 256: 128, 5000: 512} {
+		if got := (&Args{Window: window}).Held(); got != want {
+			t.Errorf("window %d: %d held, want %d", window, got, want)
+		}
 	}
 }

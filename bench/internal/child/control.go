@@ -16,24 +16,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Control answers the parent: in reads its lines, out writes the answers.
+// Control answers the parent. It reads lines from in and writes the answers to out.
 type Control struct {
 	In  io.Reader
 	Out io.Writer
 
 	Counts *Counts
-	Resent func() uint64     // requests sent again; nil where there are none
-	Hist   func() mark.Pairs // latencies, asked for once, after Stop; nil where there are none
-	OnMark func()            // called at the first mark: what came before was warming up
+	Resent func() uint64     // requests sent again; may be nil
+	Hist   func() mark.Pairs // latencies, called once, after Stop; may be nil
+	OnMark func()            // called at the first mark, when warming up ends
 	Stop   func()            // stops the traffic and waits until it has ended
 }
 
-// Run prints ready, then answers until it is told to stop.
+// Run prints ready, then answers until the parent stops it.
 func (c *Control) Run(ready mark.Ready) error {
 	enc := json.NewEncoder(c.Out)
 	if err := enc.Encode(ready); err != nil {
 		return err
 	}
+	begin := stops()
 	lines := bufio.NewScanner(c.In)
 	for lines.Scan() && lines.Text() != "stop" {
 		if c.OnMark != nil {
@@ -44,9 +45,11 @@ func (c *Control) Run(ready mark.Ready) error {
 			return err
 		}
 	}
+	stop := longest(begin, stops())
 	c.Counts.Stop()
 	c.Stop()
 	last := c.now()
+	last.GCStop = int64(stop)
 	if c.Hist != nil {
 		last.Hist = c.Hist()
 	}
@@ -56,15 +59,17 @@ func (c *Control) Run(ready mark.Ready) error {
 var start = time.Now()
 
 func (c *Control) now() mark.Mark {
+	usage := usage()
 	m := mark.Mark{
 		NS:       int64(time.Since(start)),
-		CPU:      cpuTime(),
+		CPU:      usage.Utime.Nano() + usage.Stime.Nano(),
 		Sent:     c.Counts.sent.Load(),
 		SentSum:  c.Counts.sentSum.Load(),
 		Received: c.Counts.received.Load(),
 		RecvSum:  c.Counts.recvSum.Load(),
 		Bad:      c.Counts.bad.Load(),
 		Allocs:   allocs(),
+		Switches: usage.Nvcsw + usage.Nivcsw,
 		RSS:      RSS(),
 	}
 	if c.Resent != nil {
@@ -73,8 +78,8 @@ func (c *Control) now() mark.Mark {
 	return m
 }
 
-// Drain waits until nothing has arrived for a while, at most a second: what is still on its way
-// when the sender stops is not lost.
+// Drain waits, for at most a second, until nothing has arrived for a while, so that datagrams in
+// transit when the sender stops do not count as lost.
 func (c *Counts) Drain() {
 	const quiet = 50 * time.Millisecond
 	for last, i := c.Received(), 0; i < 20; i++ {
@@ -87,12 +92,9 @@ func (c *Counts) Drain() {
 	}
 }
 
-func cpuTime() int64 {
-	var u unix.Rusage
-	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
-		return 0
-	}
-	return u.Utime.Nano() + u.Stime.Nano()
+func usage() (u unix.Rusage) {
+	_ = unix.Getrusage(unix.RUSAGE_SELF, &u) // fails for bad arguments only
+	return u
 }
 
 func allocs() uint64 {
@@ -115,8 +117,8 @@ func RSS() int64 {
 	return pages * int64(os.Getpagesize())
 }
 
-// Slab returns the memory in the kernel's object caches, where sockets live. It is the whole
-// machine's: a difference is only good while nothing else opens many files.
+// Slab returns the memory in the kernel's object caches, where sockets live. It covers the whole
+// machine, so a difference is only meaningful while nothing else opens many files.
 func Slab() int64 {
 	b, err := os.ReadFile("/proc/meminfo")
 	if err != nil {
@@ -131,7 +133,7 @@ func Slab() int64 {
 	return kib << 10
 }
 
-// Settle waits until goroutines just started are parked and what they dropped is collected.
+// Settle waits until new goroutines are parked and their garbage is collected.
 func Settle() {
 	for range 3 {
 		time.Sleep(50 * time.Millisecond)
@@ -139,7 +141,7 @@ func Settle() {
 	}
 }
 
-// Fatal ends a child that cannot do what it was told. The parent shows the line.
+// Fatal ends a child that cannot do what it should. The parent shows the line.
 func Fatal(err error) {
 	fmt.Fprintln(os.Stderr, err)
 	os.Exit(1)

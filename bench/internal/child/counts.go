@@ -7,63 +7,63 @@ import (
 	"time"
 )
 
-// Counts are the totals of one process: what its senders and receivers publish, in batches, so
-// that the counting costs a small part of what is counted.
+// Counts are the totals of one process. Senders and receivers publish to them in batches, so that
+// counting costs little compared with what is counted.
 type Counts struct {
 	sent, sentSum atomic.Uint64
-	_             [48]byte // the two sides write on different cores: keep them off one cache line
+	_             [48]byte // the two sides run on different cores: keep them off one cache line
 	received      atomic.Uint64
 	recvSum, bad  atomic.Uint64
 	_             [40]byte
 	stop          atomic.Bool
 
-	// The gate. A sender that waits sets wakeAt and then waiting; the receiver that passes
-	// wakeAt sends one token.
+	// The gate. A waiting sender sets wakeAt and then waiting; the receiver that passes wakeAt
+	// sends one token.
 	waiting atomic.Bool
 	wakeAt  atomic.Uint64
 	wake    chan struct{}
 }
 
-// NewCounts returns zeroed totals.
+// NewCounts returns new, zero totals.
 func NewCounts() *Counts { return &Counts{wake: make(chan struct{}, 1)} }
 
-// Stop ends every Source; Next returns false soon after.
+// Stop ends every Source. Next returns false soon afterwards.
 func (c *Counts) Stop() { c.stop.Store(true) }
 
-// Stopped tells loops that do not use a Source that they should end.
+// Stopped reports whether loops that do not use a Source should end.
 func (c *Counts) Stopped() bool { return c.stop.Load() }
 
 // Received returns the datagrams counted so far.
 func (c *Counts) Received() uint64 { return c.received.Load() }
 
-// AddSent is for roles that count in batches of their own.
+// AddSent adds to the sent datagrams, for roles that count in their own batches.
 func (c *Counts) AddSent(n uint64) { c.sent.Add(n) }
 
-// AddReceived is AddSent for what was received.
+// AddReceived adds to the received datagrams.
 func (c *Counts) AddReceived(n uint64) { c.received.Add(n) }
 
-// AddBad is AddSent for what was not as expected.
+// AddBad adds to the datagrams that were not as expected.
 func (c *Counts) AddBad(n uint64) { c.bad.Add(n) }
 
 // Sink counts what arrives at one receiver. It belongs to one goroutine.
 type Sink struct {
 	c             *Counts
 	size          int
-	every         uint64 // publish after so many
+	every         uint64 // datagrams per publication
 	n, sum, wrong uint64
 }
 
-// NewSink returns a counter for one of the receivers of this process.
+// NewSink returns a Sink for one receiver of this process.
 func (c *Counts) NewSink(a *Args) *Sink {
 	s := &Sink{c: c, size: a.Size, every: 16}
 	if a.Receivers > 1 {
-		s.every = 1 // many sinks, each with a rest: the gate would take the rests for losses
+		s.every = 1 // the gate would take the unpublished rests of many sinks for losses
 	}
 	return s
 }
 
-// Add counts one datagram and checks its length; the sum of the numbers in the payloads shows
-// later whether each arrived once and whole.
+// Add counts one datagram and checks its length. The sum of the numbers in the payloads shows later
+// whether each arrived exactly once and whole.
 func (s *Sink) Add(p []byte) {
 	if len(p) != s.size {
 		s.wrong++
@@ -103,19 +103,19 @@ type Source struct {
 	next    int
 	window  uint64
 	n, sum  uint64
-	allowed uint64 // look at the gate again after so many
-	lost    uint64 // given up: in flight for so long that they will not arrive
+	allowed uint64 // datagrams until the next look at the gate
+	lost    uint64 // in flight for so long that they are given up
 }
 
-// NewSource returns the source of the one sender of this process.
+// NewSource returns the source of this process's only sender.
 func (c *Counts) NewSource(a *Args, dests []netip.AddrPort) *Source {
 	return &Source{c: c, dests: dests, window: uint64(a.Window)}
 }
 
-// Destinations are what Next goes round.
+// Destinations returns the destinations that Next cycles through.
 func (s *Source) Destinations() []netip.AddrPort { return s.dests }
 
-// Next numbers the payload and returns where it goes, or false when sending should end. It waits
+// Next numbers the payload and returns its destination, or false when sending should end. It waits
 // while too many datagrams are in flight.
 func (s *Source) Next(p []byte) (netip.AddrPort, bool) {
 	if s.n >= s.allowed && !s.pass() {
@@ -131,7 +131,7 @@ func (s *Source) Next(p []byte) (netip.AddrPort, bool) {
 	return d, true
 }
 
-// Publish makes the totals visible; senders call it when they end.
+// Publish publishes the totals. Senders call it when they end.
 func (s *Source) Publish() {
 	s.c.sent.Store(s.n)
 	s.c.sentSum.Store(s.sum)
@@ -155,8 +155,8 @@ func (s *Source) pass() bool {
 	return s.wait()
 }
 
-// wait sleeps until half of the window is free, so that a wake-up serves many datagrams. What
-// does not arrive while nothing else does either is lost, and no longer in flight.
+// wait sleeps until half of the window is free, so that one wake-up serves many datagrams. If
+// nothing at all arrives for a while, the datagrams in flight are considered lost.
 func (s *Source) wait() bool {
 	c := s.c
 	timeout := time.NewTimer(5 * time.Millisecond)

@@ -9,11 +9,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Buffer is what every peer asks for as receive and send buffer.
+// Buffer is the size that every peer requests for its receive and send buffers.
 const Buffer = 4 << 20
 
-// Grow gives a socket the bench's buffers, past the system's limit where that is allowed. All
-// Go peers use it, so that none has the larger buffers.
+// Grow gives a socket the bench's buffers, beyond the system's limit if that is allowed. All Go
+// peers use it, so that none has larger buffers.
 func Grow(c syscall.Conn) error {
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -22,8 +22,8 @@ func Grow(c syscall.Conn) error {
 	return raw.Control(func(fd uintptr) { GrowFD(int(fd)) })
 }
 
-// GrowFD is Grow for a bare descriptor. What the system does not grant is no error: the parent
-// prints what it grants.
+// GrowFD is Grow for a descriptor. It is no error if the system grants less; the parent prints what
+// it grants.
 func GrowFD(fd int) {
 	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, Buffer) != nil {
 		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, Buffer)
@@ -33,7 +33,8 @@ func GrowFD(fd int) {
 	}
 }
 
-// Granted returns what the system makes of Buffer, as it reports it: twice the usable bytes.
+// Granted returns the size that the system grants for Buffer, as it reports it: twice the usable
+// bytes.
 func Granted() (int, error) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -44,13 +45,13 @@ func Granted() (int, error) {
 	return unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF)
 }
 
-// In runs f in the network namespace at path, or where it is for "". Sockets stay in the
-// namespace they were made in, so only making them has to happen there.
+// In runs f in the network namespace at path, or in the current one for "". Sockets stay in the
+// namespace in which they were created, so only their creation has to happen there.
 func In(path string, f func() error) error {
 	if path == "" {
 		return f()
 	}
-	runtime.LockOSThread() // stays locked after an error: a thread in a strange namespace must die
+	runtime.LockOSThread() // stays locked after an error: a thread in another namespace must die
 	home, err := os.Open("/proc/thread-self/ns/net")
 	if err != nil {
 		return err

@@ -1,5 +1,5 @@
 // Package load is the neutral traffic: the same program against every peer's server. It makes its
-// system calls directly and on one thread, so that it takes as little of the machine as it can.
+// system calls directly and on one thread, to take as little of the machine as possible.
 package load
 
 import (
@@ -13,16 +13,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Roles of this package: clients ask an echo server, senders send as fast as they can.
+// Roles of this package: clients send requests to an echo server, senders send as fast as they can.
 const (
 	Clients = "clients"
 	Senders = "senders"
 )
 
-// Has reports whether a role is one of this package's.
+// Has reports whether a role belongs to this package.
 func Has(role string) bool { return role == Clients || role == Senders }
 
-// Run is the child process of such a role.
+// Run runs such a role as a child process.
 func Run(a *child.Args, ctl *child.Control) error {
 	dest, err := netip.ParseAddrPort(a.Dest)
 	if err != nil {
@@ -32,7 +32,7 @@ func Run(a *child.Args, ctl *child.Control) error {
 	if err != nil {
 		return err
 	}
-	debug.SetGCPercent(-1) // there is no garbage, and a collection would be somebody's slow reply
+	debug.SetGCPercent(-1) // there is no garbage, and a collection would delay a reply
 	var loop func() error
 	if a.Role == Senders {
 		loop = func() error { return send(a, ctl.Counts, fds) }

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// send sends datagrams from every socket in turn, so that no two neighbours in the receiver's queue
-// come from one sender, until it is told to stop.
+// send sends datagrams from every socket in turn until it is stopped, so that neighbours in the
+// receiver's queue never come from one sender.
 func send(a *child.Args, counts *child.Counts, fds []int) error {
 	buf := make([]byte, a.Size)
 	var seq uint64
@@ -23,7 +23,7 @@ func send(a *child.Args, counts *child.Counts, fds []int) error {
 			case 0:
 				seq++
 				sent++
-			case unix.EAGAIN, unix.ECONNREFUSED, unix.EINTR: // full, or the receiver has gone already
+			case unix.EAGAIN, unix.ECONNREFUSED, unix.EINTR: // full, or the receiver is gone
 			default:
 				return errno
 			}

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// subBits gives every power of two 64 buckets: a reading is within 1.6 % of the truth.
+// subBits gives every power of two 64 buckets, so that a reading is within 1.6 % of the true value.
 const subBits = 6
 
 // Histogram counts durations in log-linear buckets. It is not safe for concurrent use.
@@ -35,7 +35,7 @@ func bucket(v uint64) int {
 	return shift<<subBits + int(v>>shift)
 }
 
-// upper is the largest value that falls into bucket i.
+// upper returns the largest value in bucket i.
 func upper(i int) uint64 {
 	if i < 1<<(subBits+1) {
 		return uint64(i)
@@ -44,7 +44,7 @@ func upper(i int) uint64 {
 	return uint64(i-shift<<subBits+1)<<shift - 1
 }
 
-// Quantile returns the value below or at which a share q of all lies, 0 if there are none.
+// Quantile returns the value that a share q of all values do not exceed, or 0 without values.
 func (p Pairs) Quantile(q float64) time.Duration {
 	var total, seen uint64
 	for _, b := range p {

@@ -1,5 +1,5 @@
-// Package netlab makes the bench's own network: two namespaces joined by a veth pair whose devices
-// segment nothing, so that what crosses it crosses it packet by packet, as on a plain NIC.
+// Package netlab creates the bench's own network: two namespaces joined by a veth pair whose
+// devices do not segment, so that traffic crosses it packet by packet, as on a plain NIC.
 package netlab
 
 import (
@@ -13,10 +13,10 @@ import (
 	"time"
 
 	"example.com/datagram/bench/internal/child"
-	"example.com/datagram/internal/ethtool"
+	"example.com/datagram/internal/testing/ethtool"
 )
 
-// Addresses of the two ends, from the range that RFC 2544 sets aside for benchmarks.
+// Addresses of the two ends, from the range that RFC 2544 reserves for benchmarks.
 const (
 	SendAddr = "198.18.0.1"
 	RecvAddr = "198.18.0.2"
@@ -30,7 +30,7 @@ type Lab struct {
 	names          []string
 }
 
-// New makes the namespaces. Close removes them.
+// New creates the namespaces. Close removes them.
 func New() (*Lab, error) {
 	if os.Geteuid() != 0 {
 		return nil, errors.New("network namespaces need root")
@@ -78,7 +78,7 @@ func (l *Lab) Unplug(pause time.Duration) error {
 	return ip("-n " + l.names[0] + " link set " + device + " up")
 }
 
-// Close removes the namespaces, and with them the pair.
+// Close removes the namespaces, and the pair with them.
 func (l *Lab) Close() error {
 	var errs []error
 	for _, n := range l.names {
@@ -89,8 +89,8 @@ func (l *Lab) Close() error {
 	return errors.Join(errs...)
 }
 
-// Received returns how many packets the receiving device has taken off the wire. It counts what the
-// device saw: a batch that crossed unsegmented would be one.
+// Received returns the number of packets that the receiving device has received. A batch that
+// crossed unsegmented counts as one.
 func (l *Lab) Received() (uint64, error) {
 	var n uint64
 	err := child.In(l.RecvNS, func() error {

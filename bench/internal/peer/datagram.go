@@ -5,28 +5,33 @@ import (
 	"errors"
 	"net/netip"
 	"runtime"
+	"slices"
+	"syscall"
 
 	"example.com/datagram"
 	"example.com/datagram/bench/internal/child"
+	"example.com/datagram/bench/internal/report"
 )
 
-// The package itself, in the four ways its users can write the loop. None of these asks for anything
-// special: what batches and offloads there are, it finds by itself. The last asks for all that can travel
-// beside a payload, and sends it.
+// The package itself, in the ways in which its users can write the loop. Except for the batches,
+// none of these asks for anything special; the package finds batches and offloads by itself. The
+// last of the loops requests and sends all metadata.
 func datagramPeers() []Peer {
-	return []Peer{
-		datagramPeer("datagram", "this package, Send and Recv", recvLoop, plainSend),
-		datagramPeer("datagram-serve", "this package, Send and Serve", serveLoop, plainSend),
-		datagramPeer("datagram-serve-try", "this package, TrySend and Serve", serveLoop, trySend),
-		datagramPeer("datagram-recv-try", "this package, TrySend and Recv", recvLoop, trySend),
-		datagramPeer("datagram-metadata", "this package, Send and Recv, all metadata both ways", recvLoop, metadataSend,
-			datagram.WithMetadata(datagram.MetaLocal, datagram.MetaHopLimit, datagram.MetaTrafficClass, datagram.MetaTime)),
-		{
-			Name:  "datagram-unread",
-			About: "this package, Recv without a goroutine that waits for its channel: what belongs to an idle Conn",
-			Idle:  datagramUnread,
-		},
+	recv := datagramPeer("datagram", "this package, Send and Recv", recvLoop, plainSend)
+	serve := datagramPeer("datagram-serve", "this package, Send and Serve", serveLoop, plainSend)
+	serveTry := datagramPeer("datagram-serve-try", "this package, TrySend and Serve", serveLoop, trySend)
+	recvTry := datagramPeer("datagram-recv-try", "this package, TrySend and Recv", recvLoop, trySend)
+	metadata := datagramPeer("datagram-metadata", "this package, Send and Recv, all metadata both ways", recvLoop, metadataSend,
+		datagram.WithMetadata(datagram.MetaLocal, datagram.MetaHopLimit, datagram.MetaTrafficClass, datagram.MetaTime))
+	unread := Peer{
+		Name:  "datagram-unread",
+		About: "this package, Recv without a goroutine that waits for its channel: what belongs to an idle Conn",
+		Idle:  datagramUnread,
 	}
+	recv.Family, serve.Family = report.Ours, report.Ours
+	serve.Echo, serve.Shares = datagramServeEcho, true
+	serveTry.PingOnly, recvTry.PingOnly = true, true
+	return []Peer{recv, serve, datagramBatchPeer, serveTry, recvTry, metadata, unread}
 }
 
 func datagramUnread(a *child.Args) (Half, error) {
@@ -38,7 +43,7 @@ func datagramUnread(a *child.Args) (Half, error) {
 	return Half{Close: func() { c.Close() }}, nil
 }
 
-// receiveLoop hands what arrives to handle until c is closed.
+// receiveLoop passes what arrives to handle until c is closed.
 type receiveLoop func(c *datagram.Conn, handle func(datagram.Datagram)) error
 
 func recvLoop(c *datagram.Conn, handle func(datagram.Datagram)) error {
@@ -69,7 +74,7 @@ func trySend(c *datagram.Conn, d datagram.Datagram) error {
 	}
 }
 
-// metadataSend is plainSend with a hop limit and ECN; the source address is there when d is a reply.
+// metadataSend is plainSend with a hop limit and ECN. In a reply, d has the source address too.
 func metadataSend(c *datagram.Conn, d datagram.Datagram) error {
 	d.Meta.HopLimit, d.Meta.TrafficClass = 64, uint8(datagram.ECT0)
 	return plainSend(c, d)
@@ -96,17 +101,18 @@ func datagramPeer(name, about string, loop receiveLoop, send sendOne, opts ...da
 }
 
 // datagramListen opens a Conn with the buffers that all peers have.
-func datagramListen(ns string, addr netip.AddrPort, opts []datagram.Option) (*datagram.Conn, error) {
-	var c *datagram.Conn
-	err := child.In(ns, func() (err error) {
-		c, err = datagram.Listen(context.Background(), "udp4", addr.String(), opts...)
+func datagramListen(ns string, addr netip.AddrPort, opts []datagram.Option) (c *datagram.Conn, err error) {
+	err = child.In(ns, func() error {
+		c, err = datagram.Listen(context.Background(), "udp4", addr.String(), append(slices.Clip(opts), grown)...)
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return c, child.Grow(c)
+	return c, err
 }
+
+// grown gives a Conn the bench's buffers. SyscallConn would leave the socket to Go's poller for good.
+var grown = datagram.WithControl(func(_, _ string, c syscall.RawConn) error {
+	return c.Control(func(fd uintptr) { child.GrowFD(int(fd)) })
+})
 
 func datagramReceive(a *child.Args, sink *child.Sink, loop receiveLoop, opts []datagram.Option) (Half, error) {
 	c, err := datagramListen(a.RecvNS, a.BindAddr(), opts)
@@ -156,6 +162,24 @@ func datagramEcho(a *child.Args, loop receiveLoop, send sendOne, opts []datagram
 		})
 	}
 	return Half{Addr: c.LocalAddr(), Run: run, Close: func() { c.Close() }}, nil
+}
+
+// datagramServeEcho is the echo with Serve, also that of a Group.
+func datagramServeEcho(a *child.Args) (Half, error) {
+	if a.Handles == 0 {
+		return datagramEcho(a, serveLoop, plainSend, nil)
+	}
+	g, err := datagram.ListenGroup(context.Background(), "udp4", a.BindAddr().String(), a.Handles, grown)
+	if err != nil {
+		return Half{}, err
+	}
+	run := func() error {
+		return closed(g.Serve(context.Background(), func(c *datagram.Conn, d datagram.Datagram) {
+			_ = plainSend(c, d.Reply(d.Payload))
+			d.Release()
+		}))
+	}
+	return Half{Addr: g.LocalAddr(), Run: run, Close: func() { g.Close() }}, nil
 }
 
 func datagramPing(dest netip.AddrPort, p *Pinger, loop receiveLoop, send sendOne, opts []datagram.Option) (Half, error) {

@@ -23,7 +23,7 @@ var gnetPeer = Peer{
 	Ping:    gnetPing,
 }
 
-// gnetHandler is the event handler of servers and clients: what arrives goes to traffic.
+// gnetHandler is the event handler of servers and clients. It passes what arrives to traffic.
 type gnetHandler struct {
 	gnet.BuiltinEventEngine
 	traffic func(gnet.Conn, []byte)
@@ -81,7 +81,7 @@ func gnetServe(ns string, bind netip.AddrPort, traffic func(gnet.Conn, []byte), 
 	}
 	stop := func() {
 		ctx, cancel := context.WithCancel(context.Background())
-		cancel() // Run says when the loop has ended; Stop would poll for it
+		cancel() // Run returns when the loop has ended; Stop would poll for that
 		_ = eng.Stop(ctx)
 	}
 	addr := netip.AddrPortFrom(bind.Addr(), uint16(sa.(*unix.SockaddrInet4).Port))

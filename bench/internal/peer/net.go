@@ -8,21 +8,23 @@ import (
 	"example.com/datagram/bench/internal/child"
 )
 
-// maxPlain is the read buffer of the peers that read one datagram at a time. It is enough for
-// every workload here; a program that takes any datagram would need 64 KiB.
-const maxPlain = 2048
+// readSize returns the size of the buffers of peers that read one datagram into each. It is enough
+// for the workload; a program that accepts any datagram would need 64 KiB.
+func readSize(a *child.Args) int { return max(2048, a.Size) }
 
 var netPeer = Peer{
 	Name:        "net",
 	About:       "net.UDPConn, ReadFromUDPAddrPort and WriteToUDPAddrPort in a loop",
 	Receive:     netReceive,
 	Send:        netSend,
-	Echo:        netEcho,
+	Echo:        echo(netEcho),
 	Ping:        netPing,
+	Shares:      true,
+	Conn:        func() (net.PacketConn, error) { return listen("", loopback) },
 	ManySockets: true,
 }
 
-// listen opens a net.UDPConn with the bench's buffers; the x/net peer starts from it too.
+// listen opens a net.UDPConn with the bench's buffers. The x/net peer uses it too.
 func listen(ns string, addr netip.AddrPort) (*net.UDPConn, error) {
 	var c *net.UDPConn
 	err := child.In(ns, func() (err error) {
@@ -35,12 +37,12 @@ func listen(ns string, addr netip.AddrPort) (*net.UDPConn, error) {
 	return c, child.Grow(c)
 }
 
-// anyPort is what senders bind.
+// anyPort is the address that senders bind.
 var anyPort = netip.AddrPortFrom(netip.IPv4Unspecified(), 0)
 
 func localAddr(c *net.UDPConn) netip.AddrPort { return c.LocalAddr().(*net.UDPAddr).AddrPort() }
 
-// closed drops the error that ends a loop whose socket was closed under it.
+// closed drops the error of a loop whose socket was closed.
 func closed(err error) error {
 	if errors.Is(err, net.ErrClosed) {
 		return nil
@@ -55,7 +57,7 @@ func netReceive(a *child.Args, sink *child.Sink) (Half, error) {
 	}
 	run := func() error {
 		defer sink.Flush()
-		buf := make([]byte, maxPlain)
+		buf := make([]byte, readSize(a))
 		for {
 			n, _, err := c.ReadFromUDPAddrPort(buf)
 			if err != nil {
@@ -88,24 +90,17 @@ func netSend(a *child.Args, src *child.Source) (Half, error) {
 	return Half{Addr: localAddr(c), Run: run, Close: func() { c.Close() }}, nil
 }
 
-func netEcho(a *child.Args) (Half, error) {
-	c, err := listen("", a.BindAddr())
-	if err != nil {
-		return Half{}, err
-	}
-	run := func() error {
-		buf := make([]byte, maxPlain)
-		for {
-			n, from, err := c.ReadFromUDPAddrPort(buf)
-			if err != nil {
-				return closed(err)
-			}
-			if _, err := c.WriteToUDPAddrPort(buf[:n], from); err != nil {
-				return closed(err)
-			}
+func netEcho(a *child.Args, c *net.UDPConn) error {
+	buf := make([]byte, readSize(a))
+	for {
+		n, from, err := c.ReadFromUDPAddrPort(buf)
+		if err != nil {
+			return closed(err)
+		}
+		if _, err := c.WriteToUDPAddrPort(buf[:n], from); err != nil {
+			return closed(err)
 		}
 	}
-	return Half{Addr: localAddr(c), Run: run, Close: func() { c.Close() }}, nil
 }
 
 func netPing(a *child.Args, dest netip.AddrPort, p *Pinger) (Half, error) {
@@ -114,7 +109,7 @@ func netPing(a *child.Args, dest netip.AddrPort, p *Pinger) (Half, error) {
 		return Half{}, err
 	}
 	run := func() error {
-		buf := make([]byte, maxPlain)
+		buf := make([]byte, readSize(a))
 		for p.Next() {
 			if _, err := c.WriteToUDPAddrPort(p.Payload, dest); err != nil {
 				return closed(err)

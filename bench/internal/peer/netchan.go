@@ -20,12 +20,13 @@ type received struct {
 	from    netip.AddrPort
 }
 
-// readInto reads c into a channel that it closes at the end. Buffers come back through free.
-func readInto(c *net.UDPConn) (ch chan received, free chan []byte) {
+// readInto reads from c into a channel, which it closes at the end. Buffers of size bytes
+// return through free.
+func readInto(c *net.UDPConn, size int) (ch chan received, free chan []byte) {
 	const depth = 16
 	ch, free = make(chan received, depth), make(chan []byte, 2*depth)
 	for range cap(free) {
-		free <- make([]byte, maxPlain)
+		free <- make([]byte, size)
 	}
 	go func() {
 		defer close(ch)
@@ -47,32 +48,32 @@ func netChannelEcho(a *child.Args) (Half, error) {
 		return Half{}, err
 	}
 	run := func() error {
-		ch, free := readInto(c)
+		ch, free := readInto(c, readSize(a))
 		for r := range ch {
 			if _, err := c.WriteToUDPAddrPort(r.payload, r.from); err != nil {
 				return closed(err)
 			}
-			free <- r.payload[:maxPlain]
+			free <- r.payload[:cap(r.payload)]
 		}
 		return nil
 	}
 	return Half{Addr: localAddr(c), Run: run, Close: func() { c.Close() }}, nil
 }
 
-func netChannelPing(_ *child.Args, dest netip.AddrPort, p *Pinger) (Half, error) {
+func netChannelPing(a *child.Args, dest netip.AddrPort, p *Pinger) (Half, error) {
 	c, err := listen("", anyPort)
 	if err != nil {
 		return Half{}, err
 	}
 	run := func() error {
-		ch, free := readInto(c)
+		ch, free := readInto(c, readSize(a))
 		for p.Next() {
 			if _, err := c.WriteToUDPAddrPort(p.Payload, dest); err != nil {
 				return closed(err)
 			}
 			for r := range ch {
 				mine := p.Reply(r.payload)
-				free <- r.payload[:maxPlain]
+				free <- r.payload[:cap(r.payload)]
 				if mine {
 					break
 				}

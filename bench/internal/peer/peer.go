@@ -1,45 +1,56 @@
-// Package peer holds the Go contenders: one file each, every one written the way its
-// documentation or its best-known users do it, without allocations where its API allows that.
+// Package peer contains the Go contenders, one per file. Each is written as its documentation or
+// its best-known users do it, without allocations if its API allows that.
 package peer
 
 import (
+	"net"
 	"net/netip"
 	"sync"
 
 	"example.com/datagram/bench/internal/child"
 )
 
-// A Half is one end of the traffic: opened already, then run on a goroutine of its own, if it has
-// something to run, until it is closed or its source ends.
+// A Half is one end of the traffic. It is open already. Its Run, if any, runs on its own goroutine
+// until the Half is closed or its source ends.
 type Half struct {
-	Addr  netip.AddrPort // where it receives
-	Run   func() error   // an error that Close causes is not worth returning
+	Addr  netip.AddrPort // receiving address
+	Run   func() error   // returns no error caused by Close
 	Close func()
 }
 
-// A Peer is one way of moving datagrams. Roles that it does not have are nil.
+// A Peer is one way of moving datagrams. Roles that it lacks are nil.
 type Peer struct {
-	Name  string
-	About string // one line for the legend
+	Name   string
+	Family string // peers of one family are variants, of which the best can be compared
+	About  string // one line for the legend
 
 	Receive func(a *child.Args, sink *child.Sink) (Half, error)
 	Send    func(a *child.Args, src *child.Source) (Half, error)
 	Echo    func(a *child.Args) (Half, error)
 	Ping    func(a *child.Args, dest netip.AddrPort, p *Pinger) (Half, error)
 
-	// Idle opens a socket that waits, where that is not what Receive does.
+	// Idle opens an idle socket, if Receive does not do so.
 	Idle func(a *child.Args) (Half, error)
 
-	// ManySockets says that thousands of receivers can be opened in one process.
+	// Conn opens a connection for libraries that take one: see package library.
+	Conn func() (net.PacketConn, error)
+
+	// PingOnly peers answer, but take part in no other workload than round trips.
+	PingOnly bool
+
+	// Shares reports whether Echo can have several sockets on one port: see child.Args.Handles.
+	Shares bool
+
+	// ManySockets reports whether one process can open thousands of receivers.
 	ManySockets bool
 }
 
 // Peers returns the Go contenders in the order in which they run.
 func Peers() []Peer {
-	return append([]Peer{netPeer, netChannelPeer, xnetPeer, gnetPeer, wireguardPeer}, datagramPeers()...)
+	return append([]Peer{netPeer, netChannelPeer, xnetPeer, gnetPeer, wireguardPeer, bindPeer, packetConnPeer, udpConnPeer}, datagramPeers()...)
 }
 
-// Find returns the peer of that name.
+// Find returns the peer with that name.
 func Find(name string) (Peer, bool) {
 	for _, p := range Peers() {
 		if p.Name == name {
@@ -49,14 +60,14 @@ func Find(name string) (Peer, bool) {
 	return Peer{}, false
 }
 
-// Group runs halves, each on its goroutine.
+// Group runs halves, each on its own goroutine.
 type Group struct {
 	halves []Half
 	wg     sync.WaitGroup
 	failed func(error)
 }
 
-// NewGroup returns an empty group; failed gets what a Run returns.
+// NewGroup returns an empty group. It passes the errors of Run to failed.
 func NewGroup(failed func(error)) *Group { return &Group{failed: failed} }
 
 // Go starts h.
@@ -72,10 +83,10 @@ func (g *Group) Go(h Half) {
 	})
 }
 
-// Wait returns when all have ended by themselves, as senders do.
+// Wait waits until all halves have ended by themselves, as senders do.
 func (g *Group) Wait() { g.wg.Wait() }
 
-// Close closes all and waits until they have ended.
+// Close closes all halves and waits until they have ended.
 func (g *Group) Close() {
 	for _, h := range g.halves {
 		h.Close()

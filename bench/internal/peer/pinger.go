@@ -9,8 +9,8 @@ import (
 	"example.com/datagram/bench/internal/mark"
 )
 
-// Pinger times round trips: one request, its reply, the next request. It belongs to the one
-// goroutine or handler that sees the replies.
+// Pinger measures round trips: one request, its reply, the next request. It belongs to the
+// goroutine or handler that receives the replies.
 type Pinger struct {
 	Payload []byte // the request; Next numbers it
 
@@ -27,13 +27,13 @@ func NewPinger(a *child.Args, c *child.Counts) *Pinger {
 	return &Pinger{Payload: make([]byte, a.Size), counts: c, sink: c.NewSink(a)}
 }
 
-// Record makes round trips count: what was before warmed up.
+// Record starts recording round trips, when warming up ends.
 func (p *Pinger) Record() { p.recording.Store(true) }
 
 // Hist returns the round-trip times.
 func (p *Pinger) Hist() mark.Pairs { return p.hist.Pairs() }
 
-// Next prepares Payload and starts the clock, or says that pinging should end.
+// Next prepares Payload and starts the clock. It returns false when pinging should end.
 func (p *Pinger) Next() bool {
 	if p.counts.Stopped() {
 		return false
@@ -44,7 +44,7 @@ func (p *Pinger) Next() bool {
 	return true
 }
 
-// Reply takes a reply; it is false for one that does not belong to the last request.
+// Reply processes a reply. It returns false if the reply does not belong to the last request.
 func (p *Pinger) Reply(b []byte) bool {
 	if len(b) != len(p.Payload) || binary.LittleEndian.Uint64(b) != p.seq {
 		return false

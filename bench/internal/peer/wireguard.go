@@ -4,27 +4,34 @@ import (
 	"errors"
 	"net/netip"
 
+	"example.com/datagram"
+	"example.com/datagram/adapters/wireguard"
 	"example.com/datagram/bench/internal/child"
 	"golang.org/x/sys/unix"
 	"golang.zx2c4.com/wireguard/conn"
 )
 
-// wireguardBuffer is what the package's own user gives it: room to coalesce and to split in.
+// wireguardBuffer is the size that wireguard-go itself uses: room to coalesce and to split in.
 const wireguardBuffer = 1<<16 - 1
 
-// The best-known Go code with UDP segmentation offload that can be imported. Its interface is made
-// for a tunnel: the caller brings batches of buffers, and one Send has one destination.
-var wireguardPeer = Peer{
-	Name:    "wireguard",
-	About:   "wireguard-go's conn.Bind, batches of 128 made by the caller",
-	Receive: wireguardReceive,
-	Send:    wireguardSend,
-	Echo:    wireguardEcho,
+// The best-known importable Go code with UDP segmentation offload. Its interface is made for a
+// tunnel: the caller supplies batches of buffers, and each Send has one destination.
+var wireguardPeer = newBind(conn.NewStdNetBind).peer("wireguard", "wireguard-go's conn.Bind, batches of 128 made by the caller")
+
+// bindPeer is this package in wireguard-go's place.
+var bindPeer = newBind(func() conn.Bind {
+	return wireguard.NewBind(datagram.WithReadBuffer(child.Buffer), datagram.WithWriteBuffer(child.Buffer))
+}).peer("datagram-bind", "this package as a conn.Bind, the same batches")
+
+type newBind func() conn.Bind
+
+func (newBind newBind) peer(name, about string) Peer {
+	return Peer{Name: name, About: about, Receive: newBind.receive, Send: newBind.send, Echo: newBind.echo}
 }
 
-// wireguardOpen returns a bind with its IPv4 receiver, which listens on every address.
-func wireguardOpen(ns string) (conn.Bind, conn.ReceiveFunc, uint16, error) {
-	b := conn.NewStdNetBind()
+// open returns a bind with its IPv4 receiver, which listens on every address.
+func (newBind newBind) open(ns string) (conn.Bind, conn.ReceiveFunc, uint16, error) {
+	b := newBind()
 	var fns []conn.ReceiveFunc
 	var port uint16
 	err := child.In(ns, func() (err error) {
@@ -36,14 +43,14 @@ func wireguardOpen(ns string) (conn.Bind, conn.ReceiveFunc, uint16, error) {
 	}
 	if std, ok := b.(conn.PeekLookAtSocketFd); ok {
 		if fd, err := std.PeekLookAtSocketFd4(); err == nil {
-			child.GrowFD(fd) // it asks for 7 MiB, which would be more than the others have
+			child.GrowFD(fd) // it requests 7 MiB, more than the others have
 		}
 	}
 	return b, fns[0], port, nil
 }
 
-// wireguardEnd drops the errors of a bind that was closed: one that sends meanwhile says that it has
-// no socket of the family.
+// wireguardEnd drops the errors of a closed bind: a concurrent send reports that there is no socket
+// of the family.
 func wireguardEnd(err error) error {
 	if errors.Is(err, unix.EAFNOSUPPORT) {
 		return nil
@@ -60,8 +67,8 @@ func wireguardBuffers(n int) [][]byte {
 	return bufs
 }
 
-func wireguardReceive(a *child.Args, sink *child.Sink) (Half, error) {
-	b, receive, port, err := wireguardOpen(a.RecvNS)
+func (newBind newBind) receive(a *child.Args, sink *child.Sink) (Half, error) {
+	b, receive, port, err := newBind.open(a.RecvNS)
 	if err != nil {
 		return Half{}, err
 	}
@@ -84,51 +91,77 @@ func wireguardReceive(a *child.Args, sink *child.Sink) (Half, error) {
 	return Half{Addr: addr, Run: run, Close: func() { _ = b.Close() }}, nil
 }
 
-func wireguardSend(a *child.Args, src *child.Source) (Half, error) {
-	b, _, _, err := wireguardOpen(a.SendNS)
+// A wireguardFlow collects a batch for one destination.
+type wireguardFlow struct {
+	to   conn.Endpoint
+	bufs [][]byte
+	n    int
+}
+
+func (f *wireguardFlow) send(b conn.Bind) error {
+	if f.n == 0 {
+		return nil
+	}
+	n := f.n
+	f.n = 0
+	return b.Send(f.bufs[:n], f.to)
+}
+
+// wireguardFlows returns a flow for each destination: a tunnel has a queue for each of its peers.
+func wireguardFlows(b conn.Bind, a *child.Args, dests []netip.AddrPort) ([]wireguardFlow, error) {
+	n := max(1, min(b.BatchSize(), a.Held()/len(dests)))
+	capacity := a.Size
+	if n > 1 {
+		capacity = wireguardBuffer
+	}
+	flows := make([]wireguardFlow, len(dests))
+	for i, d := range dests {
+		to, err := b.ParseEndpoint(d.String())
+		if err != nil {
+			return nil, err
+		}
+		flows[i] = wireguardFlow{to: to, bufs: make([][]byte, n)}
+		for k := range n {
+			flows[i].bufs[k] = make([]byte, a.Size, capacity)
+		}
+	}
+	return flows, nil
+}
+
+func (newBind newBind) send(a *child.Args, src *child.Source) (Half, error) {
+	b, _, _, err := newBind.open(a.SendNS)
 	if err != nil {
 		return Half{}, err
 	}
-	eps := make(map[netip.AddrPort]conn.Endpoint)
-	for _, d := range src.Destinations() {
-		if eps[d], err = b.ParseEndpoint(d.String()); err != nil {
-			return Half{}, err
-		}
+	flows, err := wireguardFlows(b, a, src.Destinations())
+	if err != nil {
+		return Half{}, err
 	}
 	run := func() error {
 		defer src.Publish()
-		batch := wireguardBuffers(b.BatchSize())
-		if len(eps) > 1 {
-			batch = batch[:1] // one Send has one destination, and the next datagram has another
-		}
-		for {
-			var to netip.AddrPort
-			for i := range batch {
-				batch[i] = batch[i][:a.Size]
-				dst, ok := src.Next(batch[i])
-				if !ok {
-					return closed(wireguardFlush(b, batch[:i], eps[to]))
-				}
-				to = dst
+		for i := 0; ; i = (i + 1) % len(flows) { // the order of src
+			f := &flows[i]
+			if _, ok := src.Next(f.bufs[f.n]); !ok {
+				break
 			}
-			if err := b.Send(batch, eps[to]); err != nil {
+			if f.n++; f.n == len(f.bufs) {
+				if err := f.send(b); err != nil {
+					return closed(err)
+				}
+			}
+		}
+		for i := range flows {
+			if err := flows[i].send(b); err != nil {
 				return closed(err)
 			}
 		}
+		return nil
 	}
 	return Half{Run: run, Close: func() { _ = b.Close() }}, nil
 }
 
-// wireguardFlush sends the batch that was begun when sending ended.
-func wireguardFlush(b conn.Bind, batch [][]byte, to conn.Endpoint) error {
-	if len(batch) == 0 {
-		return nil
-	}
-	return b.Send(batch, to)
-}
-
-func wireguardEcho(a *child.Args) (Half, error) {
-	b, receive, port, err := wireguardOpen("")
+func (newBind newBind) echo(a *child.Args) (Half, error) {
+	b, receive, port, err := newBind.open("")
 	if err != nil {
 		return Half{}, err
 	}

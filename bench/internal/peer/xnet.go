@@ -8,8 +8,8 @@ import (
 	"golang.org/x/net/ipv4"
 )
 
-// xnetBatch is how many datagrams one ReadBatch or WriteBatch moves at most. Larger batches gain
-// nothing that can be measured.
+// xnetBatch is the maximum number of datagrams in one ReadBatch or WriteBatch. Larger batches gain
+// nothing measurable.
 const xnetBatch = 64
 
 var xnetPeer = Peer{
@@ -17,7 +17,8 @@ var xnetPeer = Peer{
 	About:   "golang.org/x/net/ipv4, ReadBatch and WriteBatch of 64",
 	Receive: xnetReceive,
 	Send:    xnetSend,
-	Echo:    xnetEcho,
+	Echo:    echo(xnetEcho),
+	Shares:  true,
 }
 
 // messages returns a batch of one-buffer messages with size bytes each.
@@ -29,7 +30,7 @@ func messages(size int) []ipv4.Message {
 	return ms
 }
 
-// writeAll sends all messages: WriteBatch may take only the first few.
+// writeAll sends all messages, since WriteBatch may send only the first few.
 func writeAll(pc *ipv4.PacketConn, ms []ipv4.Message) error {
 	for len(ms) > 0 {
 		n, err := pc.WriteBatch(ms, 0)
@@ -49,7 +50,7 @@ func xnetReceive(a *child.Args, sink *child.Sink) (Half, error) {
 	run := func() error {
 		defer sink.Flush()
 		pc := ipv4.NewPacketConn(c)
-		ms := messages(maxPlain)
+		ms := messages(readSize(a))
 		for {
 			n, err := pc.ReadBatch(ms, 0)
 			if err != nil {
@@ -72,7 +73,7 @@ func xnetSend(a *child.Args, src *child.Source) (Half, error) {
 		defer src.Publish()
 		pc := ipv4.NewPacketConn(c)
 		ms := messages(a.Size)
-		addrs := make(map[netip.AddrPort]*net.UDPAddr) // made once: a net.Addr for each datagram would allocate
+		addrs := make(map[netip.AddrPort]*net.UDPAddr) // created once, since a net.Addr for each datagram would allocate
 		for {
 			for i := range ms {
 				dst, ok := src.Next(ms[i].Buffers[0])
@@ -94,27 +95,20 @@ func xnetSend(a *child.Args, src *child.Source) (Half, error) {
 	return Half{Addr: localAddr(c), Run: run, Close: func() { c.Close() }}, nil
 }
 
-func xnetEcho(a *child.Args) (Half, error) {
-	c, err := listen("", a.BindAddr())
-	if err != nil {
-		return Half{}, err
-	}
-	run := func() error {
-		pc := ipv4.NewPacketConn(c)
-		in, out := messages(maxPlain), messages(0)
-		for {
-			n, err := pc.ReadBatch(in, 0)
-			if err != nil {
-				return closed(err)
-			}
-			for i := range in[:n] {
-				out[i].Buffers[0] = in[i].Buffers[0][:in[i].N]
-				out[i].Addr = in[i].Addr
-			}
-			if err := writeAll(pc, out[:n]); err != nil {
-				return closed(err)
-			}
+func xnetEcho(a *child.Args, c *net.UDPConn) error {
+	pc := ipv4.NewPacketConn(c)
+	in, out := messages(readSize(a)), messages(0)
+	for {
+		n, err := pc.ReadBatch(in, 0)
+		if err != nil {
+			return closed(err)
+		}
+		for i := range in[:n] {
+			out[i].Buffers[0] = in[i].Buffers[0][:in[i].N]
+			out[i].Addr = in[i].Addr
+		}
+		if err := writeAll(pc, out[:n]); err != nil {
+			return closed(err)
 		}
 	}
-	return Half{Addr: localAddr(c), Run: run, Close: func() { c.Close() }}, nil
 }

@@ -5,6 +5,7 @@ import (
 	"html"
 	"io"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -20,30 +21,44 @@ func (r *Run) Chart(prefix string) error {
 	return nil
 }
 
-// theme is one variant's colours.
+// theme has the colours of one variant.
 type theme struct {
 	name, back, text, faint, bar, own string
 }
 
 var (
-	light = theme{"light", "#ffffff", "#1f2328", "#59636e", "#afb8c1", "#0969da"}
-	dark  = theme{"dark", "#0d1117", "#f0f6fc", "#9198a1", "#4d5661", "#4493f8"}
+	light = theme{"light", "#ffffff", "#1f2328", "#59636e", "#818b98", "#0969da"}
+	dark  = theme{"dark", "#0d1117", "#f0f6fc", "#9198a1", "#8b949e", "#4493f8"}
 )
 
-// panels are the chart's four parts, in reading order.
-var panels = []struct{ workload, title, unit string }{
-	{"flow1200", "One flow, 1200 B", "datagrams/s, loopback"},
-	{"flow64", "One flow, 64 B", "datagrams/s, loopback"},
-	{"echo256", "Echo server, 256 clients, 100 B", "replies/s, nothing coalesces"},
-	{"veth1200", "One flow, 1200 B, no UDP offload", "datagrams/s, across a veth pair"},
+// A panel is one part of the chart: a bar for each peer of a workload.
+type panel struct{ workload, metric, title, unit string }
+
+// panels are in reading order.
+var panels = []panel{
+	{"flow1200", Rate, "One flow, 1200 B", "datagrams/s, loopback"},
+	{"flow64", Rate, "One flow, 64 B", "datagrams/s, loopback"},
+	{"echo256", Rate, "Echo server, 256 clients, 100 B", "replies/s"},
+	{"echohalf", CPU, "Echo at half of net.UDPConn's load", "CPU time a reply: less is better"},
+	{"senders256", Rate, "Receiving from 256 senders, 1200 B", "datagrams/s"},
+	{"veth1200", Rate, "One flow, 1200 B, no UDP offload", "datagrams/s, across a veth pair"},
 }
 
-// bars are the lines of every panel. Where several names stand, the best of them counts.
+// Charted returns the workloads in the chart.
+func Charted() []string {
+	var names []string
+	for _, p := range panels {
+		names = append(names, p.workload)
+	}
+	return names
+}
+
+// bars are the lines of every panel. If a bar has several peers, the best of them counts.
 var bars = []struct {
 	label string
 	peers []string
 	own   bool // this package
-	limit bool // not a peer but what the kernel can do
+	limit bool // not a peer but the kernel's limit
 }{
 	{label: "net.UDPConn", peers: []string{Baseline}},
 	{label: "x/net batches", peers: []string{"x/net"}},
@@ -53,6 +68,7 @@ var bars = []struct {
 	{label: "wireguard-go", peers: []string{"wireguard"}},
 	{label: "datagram, Recv", peers: []string{"datagram"}, own: true},
 	{label: "datagram, Serve", peers: []string{"datagram-serve"}, own: true},
+	{label: "datagram, batches", peers: []string{"datagram-batch"}, own: true},
 	{label: "GSO+GRO (C)", peers: []string{"raw-gso"}, limit: true},
 }
 
@@ -64,46 +80,60 @@ const (
 	numberWidth = 54
 	lineHeight  = 23
 	titleHeight = 58
-	footHeight  = 44
+	footHeight  = 58
 )
 
 func (r *Run) draw(out io.Writer, t theme) {
 	panelHeight := titleHeight + lineHeight*len(bars) + 6
-	width, height := 2*panelWidth, 2*panelHeight+footHeight
+	width, height := 2*panelWidth, (len(panels)+1)/2*panelHeight+footHeight
 	fmt.Fprintf(out, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" `+
 		`role="img" font-family="system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif" font-size="12">`+"\n",
 		width, height, width, height)
 	fmt.Fprintf(out, "<title>UDP throughput of datagram and its peers</title>\n")
+	fmt.Fprintf(out, "<desc>%s</desc>\n", html.EscapeString(r.inWords()))
 	fmt.Fprintf(out, `<rect width="100%%" height="100%%" fill="%s"/>`+"\n", t.back)
 	for i, p := range panels {
 		fmt.Fprintf(out, `<g transform="translate(%d %d)">`+"\n", i%2*panelWidth, i/2*panelHeight)
 		text(out, 16, 26, `font-size="14" font-weight="600"`, t.text, p.title)
 		text(out, 16, 44, "", t.faint, p.unit)
-		r.panel(out, t, r.Workload(p.workload))
+		p.draw(out, t, r.values(p))
 		fmt.Fprintln(out, "</g>")
 	}
-	foot := fmt.Sprintf("%s, %d cores, Linux %s, %s. Medians of %d rounds side by side, factors against net.UDPConn. Dashed: the kernel's limit.",
+	machine := fmt.Sprintf("%s, %d cores, Linux %s, %s. Medians of %d rounds.",
 		r.Machine.CPU, r.Machine.Cores, r.Machine.Kernel, r.Machine.Go, r.Settings.Rounds)
-	text(out, 16, height-16, `font-size="11"`, t.faint, foot)
+	text(out, 16, height-32, `font-size="11"`, t.faint, machine)
+	text(out, 16, height-16, `font-size="11"`, t.faint,
+		"×: the bar divided by that of net.UDPConn. Dashed: the kernel's limit. (C): programs in C.")
 	fmt.Fprintln(out, "</svg>")
 }
 
-func (r *Run) panel(out io.Writer, t theme, w *Workload) {
-	found := make([]*Peer, len(bars))
-	top := 0.0
+// values returns the length of each of bars in a panel, 0 for those that were not measured.
+func (r *Run) values(p panel) []float64 {
+	w := r.Workload(p.workload)
+	vs := make([]float64, len(bars))
 	for i, b := range bars {
-		if found[i] = bestOf(w, b.peers); found[i] != nil {
-			top = max(top, found[i].Median(Rate))
+		for _, name := range b.peers {
+			peer := w.Peer(name)
+			if peer == nil {
+				continue
+			}
+			v := peer.Median(p.metric)
+			if v > 0 && (vs[i] == 0 || metrics[p.metric].better(v, vs[i])) {
+				vs[i] = v
+			}
 		}
 	}
-	base := w.Peer(Baseline)
+	return vs
+}
+
+func (p panel) draw(out io.Writer, t theme, values []float64) {
+	top, base := slices.Max(values), values[0]
 	y := titleHeight
 	for i, b := range bars {
-		p := found[i]
-		if p == nil {
+		v := values[i]
+		if v == 0 {
 			continue
 		}
-		v := p.Median(Rate)
 		fill, look, weight := t.bar, "", ""
 		switch {
 		case b.own:
@@ -116,9 +146,9 @@ func (r *Run) panel(out io.Writer, t theme, w *Workload) {
 		fmt.Fprintf(out, `<rect x="%d" y="%d" width="%.1f" height="16" rx="2" fill="%s"%s/>`+"\n",
 			16+labelWidth, y+1, length, fill, look)
 		x := 16 + labelWidth + int(length) + 6
-		text(out, x, y+13, weight, t.text, Count(v))
-		if q := Ratio(p, base, Rate); q != 0 && b.peers[0] != Baseline {
-			text(out, x+numberWidth, y+13, weight, t.faint, digits(q)+"×")
+		text(out, x, y+13, weight, t.text, metrics[p.metric].format(v))
+		if i > 0 && base > 0 {
+			text(out, x+numberWidth, y+13, weight, t.faint, digits(v/base)+"×")
 		}
 		y += lineHeight
 	}
@@ -127,15 +157,24 @@ func (r *Run) panel(out io.Writer, t theme, w *Workload) {
 	}
 }
 
-// bestOf returns the peer with the highest rate among names, or nil.
-func bestOf(w *Workload, names []string) *Peer {
-	var best *Peer
-	for _, n := range names {
-		if p := w.Peer(n); p != nil && (best == nil || p.Median(Rate) > best.Median(Rate)) {
-			best = p
+// inWords tells what the chart shows to those who cannot see it.
+func (r *Run) inWords() string {
+	var b strings.Builder
+	for _, p := range panels {
+		fmt.Fprintf(&b, "%s, %s:", p.title, p.unit)
+		sep := " "
+		for i, v := range r.values(p) {
+			if v > 0 {
+				fmt.Fprintf(&b, "%s%s %s", sep, bars[i].label, metrics[p.metric].format(v))
+				sep = ", "
+			}
 		}
+		if sep == " " {
+			b.WriteString(" not measured")
+		}
+		b.WriteString(". ")
 	}
-	return best
+	return strings.TrimSpace(b.String())
 }
 
 func text(out io.Writer, x, y int, attrs, fill, s string) {

@@ -7,26 +7,32 @@ import (
 
 // The metrics, as keys of Figures.
 const (
-	Rate       = "rate"        // datagrams received, or replies, a second
-	CPU        = "cpu"         // ns of CPU time of the peer's process a datagram
-	CPUSend    = "cpu_send"    // the same of the sending process
-	CPURecv    = "cpu_recv"    // the same of the receiving process
-	Allocs     = "allocs"      // heap objects a datagram
-	AllocsSend = "allocs_send" // the same of the sending process
-	AllocsRecv = "allocs_recv" // the same of the receiving process
+	Rate       = "rate"        // datagrams received, or replies, per second
+	CPU        = "cpu"         // ns of CPU time of the peer's process per datagram
+	CPUSend    = "cpu_send"    // the same for the sending process
+	CPURecv    = "cpu_recv"    // the same for the receiving process
+	Allocs     = "allocs"      // heap objects per datagram
+	AllocsSend = "allocs_send" // the same for the sending process
+	AllocsRecv = "allocs_recv" // the same for the receiving process
 	Loss       = "loss"        // share of the datagrams sent that did not arrive
 	P50        = "p50"         // ns of a round trip
 	P99        = "p99"
 	P999       = "p99.9"
 	RSS        = "rss"  // resident bytes of the process
-	Conn       = "conn" // resident bytes an idle socket
-	Slab       = "slab" // kernel bytes an idle socket
-	Wire       = "wire" // packets on the wire a datagram
+	Conn       = "conn" // resident bytes per idle socket
+	Slab       = "slab" // kernel bytes per idle socket
+	Wire       = "wire" // packets on the wire per datagram
 
-	Total = "total" // datagrams received in the whole life of the child; in no table
+	Switches = "switches"  // context switches of the peer's processes per 1000 datagrams
+	Calls    = "calls"     // system calls per 1000 datagrams
+	LoadBusy = "load_busy" // share of a processor that the neutral load used
+
+	GCStop = "gc_stop" // ns of the longest time that the garbage collector had to wait for a thread
+
+	Total = "total" // datagrams received in the child's whole life; in no table
 )
 
-// metric says how a figure is shown and which of two is better.
+// metric describes how to show a figure and which of two is better.
 type metric struct {
 	label  string
 	lower  bool // less is better
@@ -56,9 +62,13 @@ var metrics = map[string]metric{
 	Conn:       {"resident a socket", true, size},
 	Slab:       {"kernel a socket", true, size},
 	Wire:       {"wire packets", false, places},
+	Switches:   {"switches/1000", true, digits},
+	Calls:      {"calls/1000", true, digits},
+	GCStop:     {"longest stop", true, micros},
+	LoadBusy:   {"load busy", true, percent},
 }
 
-// Count shows a number with three digits and its unit: 254 k, 1.34 M.
+// Count formats a number with three digits and its unit: 254 k, 1.34 M.
 func Count(v float64) string {
 	switch {
 	case v >= 1e6:
@@ -69,7 +79,7 @@ func Count(v float64) string {
 	return digits(v)
 }
 
-// digits shows about three significant digits.
+// digits formats a number with about three significant digits.
 func digits(v float64) string {
 	switch a := math.Abs(v); {
 	case a >= 99.5:

@@ -8,10 +8,17 @@ import (
 	"time"
 )
 
-// Baseline is the peer that ratios are against.
+// Series of workloads, each of which has tables of its own.
+const (
+	Grid  = "grid"  // sizes of datagrams and numbers of destinations
+	Flows = "flows" // growing numbers of destinations
+	Conns = "conns" // growing numbers of sockets
+)
+
+// Baseline is the peer to which ratios relate.
 const Baseline = "net"
 
-// Run is everything that one run of the bench found out.
+// Run holds all results of one run of the bench.
 type Run struct {
 	Machine   Machine    `json:"machine"`
 	Started   time.Time  `json:"started"`
@@ -20,7 +27,7 @@ type Run struct {
 	Targets   []Outcome  `json:"targets"` // filled by Judge
 }
 
-// Machine says where the figures come from.
+// Machine describes the machine that produced the figures.
 type Machine struct {
 	Kernel   string            `json:"kernel"`
 	CPU      string            `json:"cpu"`
@@ -31,12 +38,14 @@ type Machine struct {
 	Modules  map[string]string `json:"modules"`
 }
 
-// Settings are what the command line asked for, and what came of it.
+// Settings are the options of the run, and what the system granted.
 type Settings struct {
 	Rounds   int           `json:"rounds"`
 	Duration time.Duration `json:"duration_ns"`
 	Buffer   int           `json:"socket_buffer"` // receive buffer granted, as the kernel reports it
 	Load     string        `json:"load"`          // load average when the run began
+
+	Uncounted string `json:"uncounted,omitempty"` // why system calls were not counted
 }
 
 // Workload is one table.
@@ -45,18 +54,20 @@ type Workload struct {
 	Title   string   `json:"title"`
 	Metrics []string `json:"metrics"` // the columns; the first is the main one
 	Series  string   `json:"series,omitempty"`
-	N       int      `json:"n,omitempty"` // place in the series
+	N       int      `json:"n,omitempty"`    // place in the series
+	Size    int      `json:"size,omitempty"` // payload bytes
 	Peers   []Peer   `json:"peers"`
 }
 
 // Peer is one line of a table.
 type Peer struct {
 	Name    string          `json:"name"`
-	Family  string          `json:"family,omitempty"` // of these the best counts
+	Family  string          `json:"family,omitempty"` // the best of a family counts
 	About   string          `json:"about"`
 	Skipped string          `json:"skipped,omitempty"` // why it was not run
-	Failed  string          `json:"failed,omitempty"`  // what went wrong in the last round that failed
+	Failed  string          `json:"failed,omitempty"`  // error of the last round that failed
 	Rounds  []Figures       `json:"rounds,omitempty"`  // null for a round that failed
+	Counted Figures         `json:"counted,omitempty"` // from the round that counted system calls
 	Summary map[string]Stat `json:"summary,omitempty"` // filled by Summarize
 }
 
@@ -65,10 +76,10 @@ func (p *Peer) measured() bool {
 	return slices.ContainsFunc(p.Rounds, func(f Figures) bool { return f != nil })
 }
 
-// Figures are what one child, or pair of children, measured in one round.
+// Figures are the measurements of one child, or pair of children, in one round.
 type Figures map[string]float64
 
-// Workload returns the workload of that name, or nil.
+// Workload returns the workload with that name, or nil.
 func (r *Run) Workload(name string) *Workload {
 	for i := range r.Workloads {
 		if r.Workloads[i].Name == name {
@@ -78,7 +89,7 @@ func (r *Run) Workload(name string) *Workload {
 	return nil
 }
 
-// Peer returns the peer of that name if it was measured, else nil.
+// Peer returns the peer with that name if it was measured, or nil.
 func (w *Workload) Peer(name string) *Peer {
 	if w == nil {
 		return nil
@@ -110,6 +121,14 @@ func (w *Workload) Best(family string) *Peer {
 	return best
 }
 
+// find returns the best of a family, or the peer with that name, or nil.
+func (w *Workload) find(name string) *Peer {
+	if best := w.Best(name); best != nil {
+		return best
+	}
+	return w.Peer(name)
+}
+
 // Save writes the run as JSON.
 func (r *Run) Save(name string) error {
 	b, err := json.MarshalIndent(r, "", "\t")
@@ -119,7 +138,7 @@ func (r *Run) Save(name string) error {
 	return os.WriteFile(name, append(b, '\n'), 0o644)
 }
 
-// Load reads what Save wrote.
+// Load reads a run written by Save.
 func Load(name string) (*Run, error) {
 	b, err := os.ReadFile(name)
 	if err != nil {

@@ -2,12 +2,16 @@ package report
 
 import "slices"
 
-// Stat is what the rounds of a peer say about one metric.
+// Stat summarizes one metric of a peer over its rounds.
 type Stat struct {
 	Median float64 `json:"median"`
 	Min    float64 `json:"min"`
 	Max    float64 `json:"max"`
-	Ratio  float64 `json:"ratio,omitempty"` // to the baseline, 0 if there is none
+
+	// To the baseline: the median, lowest and highest of the rounds' ratios; 0 if there are none.
+	Ratio    float64 `json:"ratio,omitempty"`
+	RatioMin float64 `json:"ratio_min,omitempty"`
+	RatioMax float64 `json:"ratio_max,omitempty"`
 }
 
 // Median returns the median of a metric over the rounds that have it.
@@ -15,7 +19,7 @@ func (p *Peer) Median(metric string) float64 { return median(p.values(metric)) }
 
 func (p *Peer) values(metric string) []float64 {
 	var vs []float64
-	for _, r := range p.Rounds {
+	for _, r := range append(slices.Clip(p.Rounds), p.Counted) {
 		if v, ok := r[metric]; ok {
 			vs = append(vs, v)
 		}
@@ -23,11 +27,13 @@ func (p *Peer) values(metric string) []float64 {
 	return vs
 }
 
-// Ratio is the median of the rounds' ratios: each round ran both peers side by side, so what
-// changed on the machine between rounds falls out. It is 0 when there is nothing to compare.
-func Ratio(p, base *Peer, metric string) float64 {
+// Ratio returns the median of the rounds' ratios. Each round ran both peers one after the other, so
+// changes of the machine between rounds cancel out. It returns 0 if there is nothing to compare.
+func Ratio(p, base *Peer, metric string) float64 { return median(ratios(p, base, metric)) }
+
+func ratios(p, base *Peer, metric string) []float64 {
 	if p == nil || base == nil {
-		return 0
+		return nil
 	}
 	var vs []float64
 	for i := range min(len(p.Rounds), len(base.Rounds)) {
@@ -37,7 +43,7 @@ func Ratio(p, base *Peer, metric string) float64 {
 			vs = append(vs, v/b)
 		}
 	}
-	return median(vs)
+	return vs
 }
 
 // Summarize fills in every Summary.
@@ -49,9 +55,15 @@ func (r *Run) Summarize() {
 			p := &w.Peers[j]
 			p.Summary = make(map[string]Stat)
 			for _, m := range w.Metrics {
-				if vs := p.values(m); len(vs) > 0 {
-					p.Summary[m] = Stat{median(vs), slices.Min(vs), slices.Max(vs), Ratio(p, base, m)}
+				vs := p.values(m)
+				if len(vs) == 0 {
+					continue
 				}
+				s := Stat{Median: median(vs), Min: slices.Min(vs), Max: slices.Max(vs)}
+				if rs := ratios(p, base, m); len(rs) > 0 {
+					s.Ratio, s.RatioMin, s.RatioMax = median(rs), slices.Min(rs), slices.Max(rs)
+				}
+				p.Summary[m] = s
 			}
 		}
 	}

@@ -22,6 +22,9 @@ func (r *Run) Header(out io.Writer) {
 	s := r.Settings
 	fmt.Fprintf(out, "settings  %d rounds of %v, receive buffer granted %s, load average at the start %s\n",
 		s.Rounds, s.Duration, size(float64(s.Buffer)), s.Load)
+	if s.Uncounted != "" {
+		fmt.Fprintf(out, "          system calls are not counted: %s\n", s.Uncounted)
+	}
 }
 
 // Table prints one workload: a line for each peer, in the order in which they ran.
@@ -29,7 +32,7 @@ func (w *Workload) Table(out io.Writer) {
 	fmt.Fprintf(out, "\n%s: %s\n", w.Name, w.Title)
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	main := w.Metrics[0]
-	fmt.Fprintf(t, "peer\t%s\tmin\tmax\t× %s\t", metrics[main].label, Baseline)
+	fmt.Fprintf(t, "peer\t%s\tmin\tmax\t× %s\tspread\t", metrics[main].label, Baseline)
 	for _, m := range w.Metrics[1:] {
 		fmt.Fprintf(t, "%s\t", metrics[m].label)
 		if judged(m) {
@@ -44,7 +47,7 @@ func (w *Workload) Table(out io.Writer) {
 		}
 		s := p.Summary[main]
 		show := metrics[main].format
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t", p.Name, show(s.Median), show(s.Min), show(s.Max), ratio(s.Ratio))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t", p.Name, show(s.Median), show(s.Min), show(s.Max), ratio(s.Ratio), spread(s.RatioMin, s.RatioMax))
 		for _, m := range w.Metrics[1:] {
 			w.cell(t, p, m)
 		}
@@ -75,7 +78,7 @@ func (w *Workload) cell(t io.Writer, p *Peer, m string) {
 	}
 }
 
-// judged says whether a metric beside the main one gets a column of ratios.
+// judged reports whether a metric besides the main one gets a column of ratios.
 func judged(m string) bool {
 	switch m {
 	case CPU, CPUSend, CPURecv, P50:
@@ -91,8 +94,16 @@ func ratio(v float64) string {
 	return strconv.FormatFloat(v, 'f', 2, 64)
 }
 
-// Growth prints the workloads of one series as two tables: a column for each size, with the
-// time and the memory that a datagram, or a process, costs.
+// spread formats the lowest and highest of some ratios.
+func spread(low, high float64) string {
+	if low == 0 {
+		return "–"
+	}
+	return ratio(low) + "–" + ratio(high)
+}
+
+// Growth prints the workloads of one series as two tables, with a column for each size: the time
+// per datagram, and the memory of a process.
 func (r *Run) Growth(out io.Writer, series, title string) {
 	var ws []*Workload
 	for i := range r.Workloads {

@@ -7,15 +7,16 @@ import (
 	"example.com/datagram"
 )
 
-// Books sum up the ledgers of handles that are closed.
+// Books sum up the ledgers of closed handles.
 type Books struct {
 	datagram.Stats
 	Handles uint64
-	// Exact is what was sent to receivers of which each datagram is known to have been received or
-	// dropped.
+	// Exact counts datagrams to receivers for which every datagram is known to have been received
+	// or dropped.
 	Exact uint64
-	// Unseen is what was sent and no ledger tells of: because its receiver was closed, its
-	// interface was down, or it was dropped in a segmented message, which the kernel counts as one.
+	// Unseen counts datagrams that no ledger can account for: their receiver was closed, their
+	// interface was down, or they were dropped in a segmented message, which the kernel counts as
+	// one.
 	Unseen uint64
 }
 
@@ -47,7 +48,7 @@ func (b *Books) addStats(s *datagram.Stats) {
 	b.Held += s.Held
 }
 
-// check says whether the books add up.
+// check returns an error if the books do not add up.
 func (b *Books) check() error {
 	if b.Sent != b.Received+b.KernelDrops+b.Unseen {
 		return fmt.Errorf("the books do not add up:\n%v", *b)
@@ -55,7 +56,8 @@ func (b *Books) check() error {
 	return checkLedger(b.Stats)
 }
 
-// checkLedger says whether the ledger of one closed handle, or the sum of several, adds up.
+// checkLedger returns an error if the ledger of a closed handle, or the sum of several, does not
+// add up.
 func checkLedger(s datagram.Stats) error {
 	answered := s.Sent + s.SendErrors
 	taken := s.Delivered + s.PolicyDrops + s.StaleDrops + s.CloseDrops

@@ -7,7 +7,7 @@ import (
 	"example.com/datagram/bench/internal/netlab"
 )
 
-// cable is the life of an exchange through interfaces that go down and up meanwhile.
+// cable runs an exchange through interfaces that go down and up meanwhile.
 func cable(lab *netlab.Lab, r *rand.Rand) (Books, error) {
 	x := exchange{
 		network: "udp4", address: netlab.RecvAddr + ":0", sendNS: lab.SendNS, recvNS: lab.RecvNS, lossy: true,

@@ -14,15 +14,15 @@ import (
 	"example.com/datagram/bench/internal/child"
 )
 
-// An exchange is traffic from a few handles to one, each of which may be closed at any time.
+// An exchange is traffic from a few handles to one. Each of them may be closed at any time.
 type exchange struct {
 	network, address string
-	sendNS, recvNS   string       // network namespaces, "" for where the process is
-	lossy            bool         // datagrams may get lost on their way
+	sendNS, recvNS   string       // network namespaces, "" for that of the process
+	lossy            bool         // datagrams may be lost in transit
 	disturb          func() error // what happens meanwhile
 }
 
-// flow is the life of an exchange on the loopback interface.
+// flow runs an exchange on the loopback interface.
 func flow(r *rand.Rand) (Books, error) {
 	x := exchange{network: "udp4", address: "127.0.0.1:0"}
 	if r.IntN(2) == 0 {
@@ -76,7 +76,7 @@ func (x *exchange) run(r *rand.Rand) (b Books, err error) {
 		segments = segments || o.segments && offload == datagram.OffloadAll
 	}
 	isExact := func(s datagram.Stats) bool {
-		return !x.lossy && !ends && (!segments || s.KernelDrops == 0) // of segmented messages they are a lower bound
+		return !x.lossy && !ends && (!segments || s.KernelDrops == 0) // for segmented messages, KernelDrops is a lower bound
 	}
 	if !ends && err == nil {
 		receiver.drain(b.Sent, isExact)
@@ -109,10 +109,10 @@ func in(namespace string, open func() (*datagram.Conn, error)) (*handle, error) 
 	return h, err
 }
 
-// fork returns a source of choices for another goroutine.
+// fork returns a source of random choices for another goroutine.
 func fork(r *rand.Rand) *rand.Rand { return rand.New(rand.NewPCG(r.Uint64(), r.Uint64())) }
 
-// sendTo is the life of a sender. It returns whether it let the kernel segment.
+// sendTo runs a sender. It returns whether the sender let the kernel segment.
 func (x *exchange) sendTo(receiver *handle, r *rand.Rand, b *Books) (segments bool, err error) {
 	to := receiver.LocalAddr()
 	if !to.IsValid() {
@@ -133,7 +133,7 @@ func (x *exchange) sendTo(receiver *handle, r *rand.Rand, b *Books) (segments bo
 	})
 	if err != nil {
 		if x.lossy && errors.Is(err, syscall.ENETUNREACH) {
-			return false, nil // it dialed in vain
+			return false, nil // the interface is down
 		}
 		return false, err
 	}
@@ -149,7 +149,7 @@ func (x *exchange) sendTo(receiver *handle, r *rand.Rand, b *Books) (segments bo
 	return offload == datagram.OffloadAll, errors.Join(err, h.audit(b))
 }
 
-// endLater closes the handle at some time, whatever it is doing.
+// endLater closes the handle at a random time, whatever it is doing.
 func (h *handle) endLater(r *rand.Rand) {
 	h.users.Go(func() {
 		select {
@@ -160,8 +160,8 @@ func (h *handle) endLater(r *rand.Rand) {
 	})
 }
 
-// drain waits until the receiver has taken what the kernel has for it. If not all that was sent can be
-// waited for, it waits until no more seems to come.
+// drain waits until the receiver has received everything. If that cannot be told, it waits until no
+// more seems to come.
 func (h *handle) drain(sent uint64, isExact func(datagram.Stats) bool) {
 	last, since := uint64(0), time.Now()
 	for {

@@ -12,8 +12,8 @@ import (
 	"example.com/datagram"
 )
 
-// group is the life of a handle that joins and leaves a multicast group: as a member it receives what is
-// sent there, else it does not.
+// group runs a handle that joins and leaves a multicast group. It must receive what is sent to the
+// group while it is a member, and otherwise not.
 func group(r *rand.Rand) (b Books, err error) {
 	loopback, err := net.InterfaceByName("lo")
 	if err != nil {
@@ -62,7 +62,7 @@ func group(r *rand.Rand) (b Books, err error) {
 	return b, nil
 }
 
-// say sends a datagram of a size.
+// say sends a datagram of the given size.
 func (h *handle) say(to netip.AddrPort, size int) error {
 	d := datagram.To(to, make([]byte, size))
 	fill(d.Payload)
@@ -73,7 +73,7 @@ func (h *handle) say(to netip.AddrPort, size int) error {
 	return h.Flush(context.Background())
 }
 
-// hear receives one datagram, which must have a size.
+// hear receives one datagram, which must have the given size.
 func (h *handle) hear(size int) error {
 	select {
 	case d := <-h.Recv():
@@ -83,6 +83,6 @@ func (h *handle) hear(size int) error {
 		}
 		return nil
 	case <-time.After(patience):
-		return fmt.Errorf("nothing came of %d bytes", size)
+		return fmt.Errorf("no datagram of %d bytes arrived", size)
 	}
 }

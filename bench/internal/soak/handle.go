@@ -14,7 +14,7 @@ import (
 	"example.com/datagram"
 )
 
-// A handle is a Conn of which its users keep books of their own.
+// A handle is a Conn whose users keep their own counts.
 type handle struct {
 	*datagram.Conn
 	accepted          atomic.Uint64
@@ -23,7 +23,7 @@ type handle struct {
 	users             sync.WaitGroup
 }
 
-// end closes the handle in one of the ways there are.
+// end closes the handle in a random way.
 func (h *handle) end(r *rand.Rand) {
 	ctx, cancel := context.WithTimeout(context.Background(), []time.Duration{0, time.Millisecond, patience}[r.IntN(3)])
 	defer cancel()
@@ -32,16 +32,16 @@ func (h *handle) end(r *rand.Rand) {
 	}
 }
 
-// audit adds the ledger of a closed handle to the books, if its users counted the same.
+// audit adds the ledger of a closed handle to the books, if it agrees with its users' counts.
 func (h *handle) audit(b *Books) error {
 	h.Close()
 	h.users.Wait()
 	select {
 	case <-h.Done():
 	case <-time.After(patience):
-		return errors.New("something of a closed handle still runs")
+		return errors.New("goroutines or functions of a closed handle are still running")
 	}
-	for d := range h.Recv() { // what was left in the channel
+	for d := range h.Recv() { // what is left in the channel
 		h.got(d)
 	}
 	s := h.Stats()
@@ -58,21 +58,21 @@ func (h *handle) audit(b *Books) error {
 		return fmt.Errorf("%d datagrams with a completion function, %d completions", asked, completed)
 	}
 	if n := h.broken.Load(); n > 0 {
-		return fmt.Errorf("%d datagrams were not as they were sent", n)
+		return fmt.Errorf("%d datagrams differ from what was sent", n)
 	}
 	b.Handles++
 	b.addStats(&s)
 	return nil
 }
 
-// fill makes a payload by which its receiver sees that it is whole.
+// fill fills in a payload so that its receiver can tell whether it is whole.
 func fill(p []byte) {
 	for i := range p {
 		p[i] = byte(len(p))
 	}
 }
 
-// got counts what was delivered and gives it back.
+// got counts and releases a delivered datagram.
 func (h *handle) got(d datagram.Datagram) {
 	h.count(&d)
 	d.Release()
@@ -85,7 +85,8 @@ func (h *handle) count(d *datagram.Datagram) {
 	}
 }
 
-// read receives in changing ways until the handle is closed. When hurry is closed it no longer pauses.
+// read receives in changing ways until the handle is closed. Once hurry is closed it does not
+// pause.
 func (h *handle) read(r *rand.Rand, hurry <-chan struct{}) {
 	for !errors.Is(h.Err(), net.ErrClosed) {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Duration(r.IntN(50))*time.Millisecond)
@@ -105,9 +106,9 @@ func (h *handle) read(r *rand.Rand, hurry <-chan struct{}) {
 	}
 }
 
-// readChannel reads the channel until ctx ends, with a pause now and then.
+// readChannel reads the channel until ctx ends, with occasional pauses.
 func (h *handle) readChannel(ctx context.Context, rest time.Duration, hurry <-chan struct{}) {
-	var kept [32]datagram.Datagram // for a while, the last of them for ever
+	var kept [32]datagram.Datagram // released late, the last ones never
 	for n := 1; ; n++ {
 		select {
 		case d, ok := <-h.Recv():
@@ -134,7 +135,7 @@ func pause(d time.Duration, hurry <-chan struct{}) {
 	}
 }
 
-// send sends about n datagrams in changing ways, at most until the handle is closed or enough is.
+// send sends about n datagrams in changing ways, until the handle or enough is closed.
 func (h *handle) send(r *rand.Rand, d datagram.Datagram, n int, enough <-chan struct{}) error {
 	for n > 0 {
 		select {
@@ -179,7 +180,7 @@ func (h *handle) send(r *rand.Rand, d datagram.Datagram, n int, enough <-chan st
 	return nil
 }
 
-// queue accepts a burst one by one, waiting for room where send does not.
+// queue sends a burst one by one, and waits for room if send does not.
 func (h *handle) queue(burst int, send func() error) error {
 	for range burst {
 		err := send()
@@ -213,7 +214,7 @@ func (h *handle) try(burst int, d datagram.Datagram) error {
 				return err
 			}
 		case errors.As(err, &errno) && isNetwork(errno):
-			h.accepted.Add(1) // handed over, and refused
+			h.accepted.Add(1) // submitted, and refused
 		default:
 			return err
 		}
@@ -221,7 +222,8 @@ func (h *handle) try(burst int, d datagram.Datagram) error {
 	return nil
 }
 
-// isNetwork says whether an errno comes of a receiver that is closed or an interface that is down.
+// isNetwork reports whether an errno may result from a closed receiver or an interface that is
+// down.
 func isNetwork(errno syscall.Errno) bool {
 	switch errno {
 	case syscall.ECONNREFUSED, syscall.ENETUNREACH, syscall.EHOSTUNREACH, syscall.ENETDOWN, syscall.ENOBUFS:

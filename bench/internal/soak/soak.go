@@ -1,6 +1,7 @@
-// Package soak uses datagram in many ways at once for as long as asked, and checks that nothing is missing
-// afterwards: every handle's ledger agrees with what its users counted, what was sent was received or
-// dropped where somebody counts it, and memory, goroutines and descriptors are what they were.
+// Package soak uses datagram in many ways at once for as long as requested, and then checks that
+// nothing is missing: every handle's ledger agrees with its users' counts, what was sent was
+// received or counted as dropped, and memory, goroutines and descriptors are back to their initial
+// levels.
 package soak
 
 import (
@@ -16,28 +17,28 @@ import (
 	"example.com/datagram/bench/internal/netlab"
 )
 
-// roundTime is how long a round lasts. Between rounds nothing is open, and what is held is compared.
+// roundTime is the duration of a round. Between rounds nothing is open, and resources are compared.
 const roundTime = 10 * time.Second
 
-// patience is how long to wait for what must happen.
+// patience limits the wait for things that must happen.
 const patience = 30 * time.Second
 
 // A soak is a run in progress.
 type soak struct {
-	lab *netlab.Lab // nil where there is none
+	lab *netlab.Lab // may be nil
 
 	mu    sync.Mutex
 	books Books
 	err   error
 }
 
-// Run soaks for a duration, or until something is wrong, which it returns. The seed makes the
-// choices; what goroutines make of them differs from run to run.
+// Run soaks for a duration, or until it finds something wrong, which it returns. The seed
+// determines the choices; what goroutines make of them differs from run to run.
 func Run(ctx context.Context, duration time.Duration, seed uint64, out io.Writer) (err error) {
 	s := new(soak)
 	var noLab error
 	if s.lab, noLab = netlab.New(); noLab != nil {
-		fmt.Fprintln(out, "no interface goes down:", noLab)
+		fmt.Fprintln(out, "soaking without interfaces that go down:", noLab)
 	} else {
 		defer func() { err = errors.Join(err, s.lab.Close()) }()
 	}
@@ -62,7 +63,7 @@ func Run(ctx context.Context, duration time.Duration, seed uint64, out io.Writer
 	return s.books.check()
 }
 
-// round runs everything side by side for a while.
+// round runs everything concurrently for a while.
 func (s *soak) round(ctx context.Context, length time.Duration, random *rand.Rand) {
 	ctx, cancel := context.WithTimeout(ctx, length)
 	defer cancel()

@@ -7,19 +7,20 @@ import (
 	"time"
 )
 
-// usage is what the process holds.
+// usage describes the resources that the process holds.
 type usage struct {
 	goroutines, descriptors int
 	heap                    uint64 // bytes, after garbage collection
 }
 
-// maxGrowth is how much more a later round may leave behind than the first: the runtime and pools keep what
-// a few seconds may need, a leak of one byte a handle or datagram is soon above it.
+// maxGrowth is how much larger the heap may be after a later round than after the first. The
+// runtime and pools keep what a few seconds may need; a leak of one byte per handle or datagram
+// soon exceeds it.
 const maxGrowth = 4 << 20
 
 func measure() usage {
 	runtime.GC()
-	runtime.GC() // pools let go of what survived one collection
+	runtime.GC() // pools free what survived one collection
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	u := usage{goroutines: runtime.NumGoroutine(), heap: m.HeapAlloc}
@@ -42,7 +43,7 @@ func settle(before usage) (usage, error) {
 	}
 }
 
-// growth says whether the heap has grown since the first round.
+// growth returns an error if the heap has grown since the first round.
 func (u usage) growth(first usage) error {
 	if u.heap > first.heap+maxGrowth {
 		return fmt.Errorf("memory is not flat: %v; after the first round it was %v", u, first)

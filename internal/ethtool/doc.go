@@ -1,3 +1,0 @@
-// Package ethtool lets tests switch the offloads of network devices, as ethtool(8) does. It
-// is for Linux.
-package ethtool

@@ -1,0 +1,3 @@
+// Package ethtool lets tests switch the offloads of network devices, as ethtool(8) does. It works on Linux
+// only.
+package ethtool

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package testenv
+
+// Warnings returns warnings about what may make tests fail.
+func Warnings() []string { return nil }
