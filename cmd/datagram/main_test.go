@@ -335,11 +335,7 @@ func TestClosedOutput(t *testing.T) {
 
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
-	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
-	if err != nil {
-		t.Skip("there is no /dev/full")
-	}
-	defer full.Close()
+	full := program.FullDevice(t)
 	_, echo := serve(t, "echo", "127.0.0.1:0")
 	more := []string{"send " + echo + " hello", "completion bash", "--version", "ping --help"}
 	for _, args := range append(printing(t, echo), more...) {

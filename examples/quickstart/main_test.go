@@ -153,3 +153,8 @@ func TestUsage(t *testing.T) {
 		program.Fails(t, 2, says, quickstart, strings.Fields(args)...)
 	}
 }
+
+// Output that cannot be written ends the program.
+func TestFullOutput(t *testing.T) {
+	program.FailsToPrint(t, program.FullDevice(t), "no space left", program.Build(t), "-n", "1000")
+}

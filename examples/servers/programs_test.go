@@ -129,12 +129,7 @@ func testSignals(t *testing.T, paths map[string]string) {
 
 // Output that cannot be written ends a program.
 func testFullOutput(t *testing.T, paths map[string]string) {
-	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
-	if err != nil {
-		t.Skip("the system has no /dev/full")
-	}
-	defer full.Close()
-	failsToPrint(t, paths, full, "no space left")
+	failsToPrint(t, paths, program.FullDevice(t), "no space left")
 }
 
 // A closed pipe is an error like others, and not the signal that would end a program with datagrams in its queue.
@@ -151,11 +146,7 @@ func testClosedOutput(t *testing.T, paths map[string]string) {
 // failsToPrint runs the programs with a standard output that takes nothing.
 func failsToPrint(t *testing.T, paths map[string]string, stdout *os.File, says string) {
 	t.Helper()
-	all := map[string][]string{"quickstart": {"-n", "1000"}}
 	for name, args := range servers {
-		all[name] = args(t, "127.0.0.1:0")
-	}
-	for name, args := range all {
-		program.FailsToPrint(t, stdout, says, paths[name], args...)
+		program.FailsToPrint(t, stdout, says, paths[name], args(t, "127.0.0.1:0")...)
 	}
 }

@@ -86,6 +86,17 @@ func Fails(tb testing.TB, code int, says, path string, args ...string) {
 	}
 }
 
+// FullDevice returns a file that takes nothing, like one on a full disk.
+func FullDevice(tb testing.TB) *os.File {
+	tb.Helper()
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		tb.Skip("the system has no /dev/full")
+	}
+	tb.Cleanup(func() { full.Close() })
+	return full
+}
+
 // FailsToPrint runs a program whose standard output takes nothing. It must fail with exit code 1, and say why in one line.
 func FailsToPrint(tb testing.TB, stdout *os.File, says, path string, args ...string) {
 	tb.Helper()
