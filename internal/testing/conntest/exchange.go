@@ -140,12 +140,10 @@ func AwaitHeld(tb testing.TB, c *datagram.Conn, n int) {
 // it stamps datagrams when they are read.
 func AwaitTimeStamps(tb testing.TB) {
 	tb.Helper()
-	c := Loopback(tb, datagram.WithMetadata(datagram.MetaTime))
-	s := SocketTo(tb, c)
 	await.Until(tb, "time stamps", func() bool {
 		const pause = 5 * time.Millisecond
-		c.StopRecv()
-		WriteNumbers(tb, s, 0, 1)
+		c := Loopback(tb, datagram.WithMetadata(datagram.MetaTime)) // a new one, that nobody reads from during the pause
+		WriteNumbers(tb, SocketTo(tb, c), 0, 1)
 		time.Sleep(pause)
 		d := await.Value(tb, "a datagram", c.Recv())
 		return time.Since(d.Meta.Time) >= pause
