@@ -64,13 +64,13 @@ type Conn struct {
 }
 
 // newConn returns the session of a flow. It takes over the flow's first datagram if that is to be read.
-func newConn(h *handle, s *shard, f flow, first *datagram.Datagram, now int64) *Conn {
+func newConn(h *handle, s *shard, f flow, first *datagram.Datagram) *Conn {
 	reply := first.Reply(nil)
 	c := &Conn{
 		handle: h, shard: s, flow: f,
 		to: reply.Addr, source: reply.Meta.Local, ifIndex: reply.Meta.IfIndex,
 	}
-	c.active.Store(now)
+	c.noteActive()
 	c.readable.L = &c.mu
 	if h.listener.config.Handle == nil {
 		c.queue.push(first)
@@ -120,7 +120,7 @@ func (c *Conn) write(b []byte) error {
 		err = c.writeWhenRoom(d)
 	}
 	if err == nil {
-		c.active.Store(c.handle.listener.now())
+		c.noteActive()
 	}
 	return err
 }

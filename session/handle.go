@@ -61,14 +61,13 @@ func (h *handle) run(taken chan<- error) {
 // answers leave together when it returns.
 func (h *handle) receive(batch []datagram.Datagram) {
 	defer h.recovers()
-	now := h.listener.now()
 	yields := len(batch) > 1 && h.listener.config.Handle == nil
 	for len(batch) > 0 {
 		f, n := h.flow(&batch[0]), 1
 		for n < len(batch) && h.flow(&batch[n]) == f {
 			n++
 		}
-		h.deliver(f, batch[:n], now)
+		h.deliver(f, batch[:n])
 		batch = batch[n:]
 	}
 	if yields {
@@ -87,12 +86,12 @@ func (h *handle) flow(d *datagram.Datagram) flow {
 }
 
 // deliver passes the datagrams of a flow to its session, or opens one.
-func (h *handle) deliver(f flow, batch []datagram.Datagram, now int64) {
+func (h *handle) deliver(f flow, batch []datagram.Datagram) {
 	s := h.listener.table.shard(f)
 	for len(batch) > 0 {
 		if c := s.find(f); c != nil {
-			batch = batch[c.push(batch, now):]
-		} else if h.open(s, f, &batch[0], now) {
+			batch = batch[c.push(batch):]
+		} else if h.open(s, f, &batch[0]) {
 			batch = batch[1:]
 		}
 	}
@@ -100,12 +99,12 @@ func (h *handle) deliver(f flow, batch []datagram.Datagram, now int64) {
 
 // open opens a session for the first datagram of a flow, or counts why not. It returns false if that
 // datagram is still to be pushed: with Config.Handle, or if another handle has just opened the session.
-func (h *handle) open(s *shard, f flow, first *datagram.Datagram, now int64) bool {
+func (h *handle) open(s *shard, f flow, first *datagram.Datagram) bool {
 	if !h.mayOpen(first) {
 		first.Release()
 		return true
 	}
-	c := newConn(h, s, f, first, now)
+	c := newConn(h, s, f, first)
 	added, existing := h.listener.add(c)
 	if added || existing {
 		return added && h.listener.config.Handle == nil

@@ -28,7 +28,7 @@ func TestPeerMovesBetweenHandles(t *testing.T) {
 
 	late := question("2")
 	f := second.flow(&late[0])
-	if second.open(l.table.shard(f), f, &late[0], l.now()) {
+	if second.open(l.table.shard(f), f, &late[0]) {
 		t.Error("opened a second session with the same peer")
 	}
 	second.receive(late)

@@ -40,6 +40,10 @@ const checksPerTimeout = 16
 // now returns the time, in nanoseconds.
 func (l *Listener) now() int64 { return int64(time.Since(l.epoch)) }
 
+// noteActive notes that a datagram goes one way or the other. While the listener calls the program's functions, time
+// passes between the datagrams of a batch.
+func (c *Conn) noteActive() { c.active.Store(c.handle.listener.now()) }
+
 // watch adds a session to those that are checked. mu must be held.
 func (l *Listener) watch(c *Conn) {
 	c.check = c.active.Load() + int64(l.config.IdleTimeout)

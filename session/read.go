@@ -145,16 +145,16 @@ func (c *Conn) Recv() <-chan datagram.Datagram {
 
 // push adds received datagrams, takes over their leases, and returns how many it took: not all if the
 // session has ended.
-func (c *Conn) push(batch []datagram.Datagram, now int64) int {
+func (c *Conn) push(batch []datagram.Datagram) int {
 	if handle := c.handle.listener.config.Handle; handle != nil {
-		return c.pass(handle, batch, now)
+		return c.pass(handle, batch)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err != nil {
 		return 0
 	}
-	c.active.Store(now)
+	c.noteActive()
 	c.shard.received.Add(uint64(len(batch)))
 	for i := range batch {
 		c.enqueue(&batch[i])
@@ -163,12 +163,12 @@ func (c *Conn) push(batch []datagram.Datagram, now int64) int {
 }
 
 // pass is push with Config.Handle.
-func (c *Conn) pass(handle func(*Conn, datagram.Datagram), batch []datagram.Datagram, now int64) int {
+func (c *Conn) pass(handle func(*Conn, datagram.Datagram), batch []datagram.Datagram) int {
 	for i := range batch {
 		if c.Err() != nil {
 			return i
 		}
-		c.active.Store(now)
+		c.noteActive()
 		c.shard.received.Add(1)
 		c.shard.delivered.Add(1)
 		handle(c, batch[i])

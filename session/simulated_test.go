@@ -104,6 +104,35 @@ func TestIdle(t *testing.T) {
 	})
 }
 
+// TestIdleWhileBusy lets Admit and Handle take long for each datagram of a batch. A session has its time from when the
+// turn of its datagram comes.
+func TestIdleWhileBusy(t *testing.T) {
+	const timeout, peers = 10 * time.Second, 8
+	busy := func() { time.Sleep(timeout) }
+	for name, config := range map[string]session.Config{
+		"Admit":  {Admit: func(datagram.Datagram) bool { busy(); return true }},
+		"Handle": {Handle: func(*session.Conn, datagram.Datagram) { busy() }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			config.IdleTimeout = timeout
+			simulate(t, datagramtest.Link{}, session.Config{}, func(w *world) {
+				handle := w.handle("10.0.0.2:7")
+				for i := range peers {
+					w.handle(fmt.Sprintf("10.1.0.%d:9", i)).TrySend(datagram.To(handle.LocalAddr(), []byte("first")))
+				}
+				l := listen(w, config, handle)
+				time.Sleep(timeout - 1)
+				for range peers {
+					if s := l.Stats(); s.Opened > 0 && s.Sessions != 1 { // that opened last
+						w.Errorf("%+v", s)
+					}
+					time.Sleep(timeout)
+				}
+			})
+		})
+	}
+}
+
 // TestIdleInBacklog checks that sessions that nobody accepts leave the backlog when they are idle.
 func TestIdleInBacklog(t *testing.T) {
 	simulate(t, datagramtest.Link{}, session.Config{IdleTimeout: time.Minute, Backlog: 2}, func(w *world) {
