@@ -3,6 +3,7 @@ package datagram
 import (
 	"context"
 
+	"example.com/datagram/internal/buffer"
 	"example.com/datagram/internal/hook"
 	"example.com/datagram/internal/socket"
 )
@@ -23,6 +24,7 @@ func init() {
 		})
 	}
 	hook.Detach = func(d any) { d.(*Datagram).detach() }
+	hook.Unlend = func(d any) { d.(*Datagram).lease = buffer.Lease{} }
 	hook.ServeBatch = func(ctx context.Context, conn, handle any, claimed func(stop func())) error {
 		c := conn.(*Conn)
 		return c.serve(ctx, c.recv.together(handle.(func([]Datagram))), claimed)

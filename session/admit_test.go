@@ -36,6 +36,16 @@ func TestAdmit(t *testing.T) {
 	}
 }
 
+// TestAdmitReleases checks that what Admit has released can still be read.
+func TestAdmitReleases(t *testing.T) {
+	s := serve(t, session.Config{Admit: func(d datagram.Datagram) bool {
+		d.Release()
+		return true
+	}})
+	_, c := s.peer(t, "hello")
+	conntest.ExpectRead(t, c, "hello")
+}
+
 // TestAdmitWithoutRoom checks that Admit is not asked for what cannot be.
 func TestAdmitWithoutRoom(t *testing.T) {
 	calls := make(chan string, 10)

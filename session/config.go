@@ -36,8 +36,8 @@ type Config struct {
 	// Admit, if not nil, decides on new peers. It is called with the first
 	// datagram of a peer, and, if it returns false, again with the next: no
 	// session is opened, and [Stats].RefusedAdmit is incremented. The datagram
-	// is valid until Admit returns. If there is no room for a session, Admit is
-	// not called.
+	// is valid until Admit returns, and its Release does nothing. If there is no
+	// room for a session, Admit is not called.
 	//
 	// Since anybody can forge the source of a datagram, Admit is where to let
 	// peers prove their addresses: it may answer with a cookie and admit those

@@ -122,13 +122,22 @@ func (h *handle) mayOpen(d *datagram.Datagram) bool {
 	if refused || l.config.Admit == nil {
 		return !refused
 	}
-	if l.config.Admit(*d) {
+	if h.admits(d) {
 		return true
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.refusedAdmit++
 	return false
+}
+
+// admits calls Admit. The datagram is still to be read, so Admit cannot release it.
+func (h *handle) admits(d *datagram.Datagram) bool {
+	lent := *d
+	hook.Unlend(d)
+	admitted := h.listener.config.Admit(*d)
+	*d = lent
+	return admitted
 }
 
 // recovers ends receiving if Admit or Handle has panicked, as Conn.Serve does.

@@ -17,6 +17,8 @@ var (
 	// Detach moves the payload of a *datagram.Datagram to memory of its own, lent until Release,
 	// and releases the memory that it shared with others.
 	Detach func(d any)
+	// Unlend takes the lease from a *datagram.Datagram, whose Release then does nothing.
+	Unlend func(d any)
 	// ServeBatch is conn.ServeBatch with a handler of type func([]datagram.Datagram). It calls claimed
 	// when the handle can no longer be received from in other ways, and before anything is received.
 	// stop ends this session of receiving, and no other, at once.
