@@ -152,15 +152,22 @@ func TestDrainRecvEndsEarly(t *testing.T) {
 			c, _, ch := clogged(t, n)
 			ctx, cancel := context.WithCancel(background)
 			defer cancel()
-			drained, another := drain(ctx, c), drain(background, c)
-			await.NotYet(t, "DrainRecv", drained)
+			drained := []<-chan error{drain(ctx, c), drain(ctx, c)}
+			another := drain(background, c)
+			for _, d := range drained {
+				await.NotYet(t, "DrainRecv", d)
+			}
 			test.end(c, cancel)
-			err := await.Value(t, "DrainRecv", drained)
+			for _, d := range drained {
+				err := await.Value(t, "DrainRecv", d)
+				if test.want == context.Canceled {
+					conntest.ExpectBare(t, "DrainRecv", err, test.want)
+				} else {
+					conntest.ExpectError(t, "DrainRecv", err, test.want)
+				}
+			}
 			if test.want == context.Canceled {
-				conntest.ExpectBare(t, "DrainRecv", err, test.want)
 				test.want = nil // for the other, as after StopRecv
-			} else {
-				conntest.ExpectError(t, "DrainRecv", err, test.want)
 			}
 			conntest.ExpectError(t, "another DrainRecv", await.Value(t, "another DrainRecv", another), test.want)
 			if name == "Close" {

@@ -31,12 +31,13 @@ type receiver struct {
 	udp   bool // sock's datagrams are UDP's
 	state receiveState
 	// session counts the changes of state. A Serve ends when it changes.
-	session  uint64
-	draining bool          // the session ends when the intake is empty
-	err      error         // what Err returns
-	ended    error         // why the last session ended
-	wakeup   chan struct{} // wakes the holder of the intake
-	changed  sync.Cond     // signals changes of state, intakeLocked, fills, offering and withdrawals
+	session   uint64
+	cancelled uint64        // the last session that the end of a context ended
+	draining  bool          // the session ends when the intake is empty
+	err       error         // what Err returns
+	ended     error         // why the last session ended
+	wakeup    chan struct{} // wakes the holder of the intake
+	changed   sync.Cond     // signals changes of state, intakeLocked, fills, offering and withdrawals
 
 	// ch is the current or last channel. Only the holder of mu sends on it, and run while offering
 	// is true.

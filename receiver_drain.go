@@ -39,15 +39,15 @@ func (r *receiver) drain(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if ctx.Err() != nil {
-		r.end(stopped, nil)
+		r.cancel()
 		return ctx.Err()
 	}
-	session, cancelled := r.session, false
+	session := r.session
 	if r.state == reading && !r.intakeLocked && !r.hasMore() {
 		r.end(stopped, nil)
 	}
 	if r.state == receiving || r.state == serving || r.state == reading {
-		defer r.endWith(ctx, session, &cancelled)()
+		defer r.endWith(ctx, session)()
 		r.draining = true
 		r.interrupt()
 		r.wake() // from a pause
@@ -58,7 +58,7 @@ func (r *receiver) drain(ctx context.Context) error {
 	switch {
 	case r.state == closed:
 		return net.ErrClosed
-	case cancelled:
+	case r.isCancelled(ctx, session):
 		return ctx.Err()
 	}
 	return nil

@@ -27,8 +27,7 @@ func (r *receiver) serve(ctx context.Context, deliver delivery, claimed func(sto
 	r.enterState(serving, nil)
 	session := r.session
 
-	cancelled := false
-	defer r.endWith(ctx, session, &cancelled)()
+	defer r.endWith(ctx, session)()
 	defer func() {
 		if r.session == session { // the handler panicked or called runtime.Goexit
 			r.end(stopped, nil)
@@ -40,13 +39,12 @@ func (r *receiver) serve(ctx context.Context, deliver delivery, claimed func(sto
 	}
 	r.serveSession(ctx, session, deliver)
 	if r.session == session && ctx.Err() != nil { // noticed before the AfterFunc ran
-		cancelled = true
-		r.end(stopped, nil)
+		r.cancel()
 	}
 	switch {
 	case r.state == closed:
 		return r.config.describe(net.ErrClosed)
-	case cancelled:
+	case r.isCancelled(ctx, session):
 		return ctx.Err()
 	case r.session == session+1:
 		return r.ended
@@ -54,17 +52,15 @@ func (r *receiver) serve(ctx context.Context, deliver delivery, claimed func(sto
 	return nil // stopped, and started again meanwhile
 }
 
-// endWith makes the session end with ctx, and then sets ended. The caller must have entered, and
-// call forget later. mu guards ended.
-func (r *receiver) endWith(ctx context.Context, session uint64, ended *bool) (forget func()) {
+// endWith makes the session end with ctx. The caller must have entered, and call forget later.
+func (r *receiver) endWith(ctx context.Context, session uint64) (forget func()) {
 	r.config.enter() // cannot fail: the caller has entered; Done waits for the AfterFunc
 	cancel := context.AfterFunc(ctx, func() {
 		defer r.config.leave()
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		if r.session == session {
-			*ended = true
-			r.end(stopped, nil)
+			r.cancel()
 		}
 	})
 	return func() {
@@ -72,6 +68,17 @@ func (r *receiver) endWith(ctx context.Context, session uint64, ended *bool) (fo
 			r.config.leave()
 		}
 	}
+}
+
+// cancel ends the session because a context has ended. mu must be held.
+func (r *receiver) cancel() {
+	r.cancelled = r.session
+	r.end(stopped, nil)
+}
+
+// isCancelled reports whether ctx has ended the session, or another context that it has ended with. mu must be held.
+func (r *receiver) isCancelled(ctx context.Context, session uint64) bool {
+	return r.cancelled == session && ctx.Err() != nil
 }
 
 // stopSession is stop for one session.
