@@ -54,8 +54,9 @@ type adapter struct {
 // On a connected handle, a refusal by the peer's host is returned once, as
 // ECONNREFUSED, by the next read or a later write. On an unconnected handle that
 // is bound to a wildcard address, writes to a peer leave from the address to
-// which that peer last sent a unicast datagram. That holds for at least the last
-// 2,048 peers.
+// which that peer last sent a unicast datagram, and writes to a link-local peer
+// by the interface that its last datagram arrived on. That holds for at least
+// the last 2,048 peers.
 //
 // Batches may outrun the system's receive buffer. Give both ends a larger one:
 // see [WithReadBuffer].

@@ -8,8 +8,9 @@ import (
 	"example.com/datagram/internal/recent"
 )
 
-// replySources remembers to which addresses of this host recent peers have sent, so that what is
-// written to a peer leaves from there. It is bounded, since strangers choose the peers.
+// replySources remembers to which addresses of this host recent peers have sent, and where link-local
+// ones are, so that what is written to a peer leaves from there. It is bounded, since strangers choose
+// the peers.
 type replySources struct {
 	any atomic.Bool // there are some
 
@@ -19,22 +20,29 @@ type replySources struct {
 
 // A replySource is what Reply takes from a received datagram.
 type replySource struct {
-	local   netip.Addr
+	local   netip.Addr // invalid if the peer has sent to none that can be a source
 	ifIndex int
 }
 
-// note remembers the address that d was sent to, if that is known and can be a source.
+// note remembers the address that d was sent to, if that is known and can be a source, and the
+// interface of a link-local sender.
 func (r *replySources) note(d *Datagram) {
 	if !d.Meta.Local.IsValid() {
 		return
 	}
 	meta := d.Reply(nil).Meta
-	if !meta.Local.IsValid() {
+	source := replySource{meta.Local, meta.IfIndex}
+	if source == (replySource{}) {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.peers.Set(d.Addr, replySource{meta.Local, meta.IfIndex})
+	if !source.local.IsValid() {
+		if known, _ := r.peers.Get(d.Addr); known.ifIndex == source.ifIndex {
+			source = known
+		}
+	}
+	r.peers.Set(d.Addr, source)
 	r.any.Store(true)
 }
 

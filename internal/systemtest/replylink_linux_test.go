@@ -29,18 +29,22 @@ func newLinkLocalLANs(t *testing.T) *twoLANs {
 	return l
 }
 
-// The sender's scope decides where an answer leaves, whatever the question was sent to.
-func TestReplyToLinkLocalSender(t *testing.T) {
+// linkLocalQuestions are the ways in which a link-local sender may ask.
+var linkLocalQuestions = []struct{ network, to string }{
+	{"udp4", "169.254.0.1"},
+	{"udp4", "192.0.2.1"}, // of the first LAN, for the second too
+	{"udp4", "233.252.0.1"},
+	{"udp4", "169.254.255.255"},
+	{"udp4", "255.255.255.255"},
+	{"udp6", "fe80::1"},
+	{"udp6", "ff02::114"},
+}
+
+// eachLinkLocalQuestion calls answer with a server that both LANs then ask. answer must answer each
+// question and report where it came from.
+func eachLinkLocalQuestion(t *testing.T, answer func(t *testing.T, server *datagram.Conn) (netip.AddrPort, error)) {
 	l := newLinkLocalLANs(t)
-	for _, test := range []struct{ network, to string }{
-		{"udp4", "169.254.0.1"},
-		{"udp4", "192.0.2.1"}, // of the first LAN, for the second too
-		{"udp4", "233.252.0.1"},
-		{"udp4", "169.254.255.255"},
-		{"udp4", "255.255.255.255"},
-		{"udp6", "fe80::1"},
-		{"udp6", "ff02::114"},
-	} {
+	for _, test := range linkLocalQuestions {
 		to := netip.MustParseAddr(test.to)
 		for _, network := range []string{test.network, "udp"} {
 			t.Run(fmt.Sprint(network, " ", to), func(t *testing.T) {
@@ -56,16 +60,35 @@ func TestReplyToLinkLocalSender(t *testing.T) {
 					question := datagram.To(at(to, server), []byte("question"))
 					question.Meta.IfIndex = l.farEnd[i].Index
 					conntest.Send(t, client, question)
-					d := conntest.Expect(t, server, "question")
-					if !d.Addr.Addr().IsLinkLocalUnicast() || d.Meta.IfIndex != l.nearEnd[i].Index {
-						t.Fatalf("question from %v through %d, want a link-local address, %d", d.Addr, d.Meta.IfIndex, l.nearEnd[i].Index)
+					from, err := answer(t, server)
+					if err != nil || !from.Addr().IsLinkLocalUnicast() {
+						t.Fatalf("question from %v, %v; want a link-local address", from, err)
 					}
-					conntest.Send(t, server, d.Reply([]byte("answer")))
 					conntest.Expect(t, client, "answer")
 				}
 			})
 		}
 	}
+}
+
+// The sender's scope decides where an answer leaves, whatever the question was sent to.
+func TestReplyToLinkLocalSender(t *testing.T) {
+	eachLinkLocalQuestion(t, func(t *testing.T, server *datagram.Conn) (netip.AddrPort, error) {
+		d := conntest.Expect(t, server, "question")
+		conntest.Send(t, server, d.Reply([]byte("answer")))
+		return d.Addr, nil
+	})
+}
+
+func TestWriteToLinkLocalPeer(t *testing.T) {
+	eachLinkLocalQuestion(t, func(_ *testing.T, server *datagram.Conn) (netip.AddrPort, error) {
+		p := server.PacketConn()
+		_, from, err := p.ReadFromUDPAddrPort(make([]byte, 100))
+		if err == nil {
+			_, err = p.WriteToUDPAddrPort([]byte("answer"), from)
+		}
+		return from, err
+	})
 }
 
 // A host may ask itself.
