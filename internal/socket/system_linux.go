@@ -3,6 +3,7 @@ package socket
 import (
 	"math/bits"
 	"os"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -76,7 +77,12 @@ func (k *kernelSocket) hearsAllGroups() bool {
 	return false
 }
 
+// bindToDevice refuses names that no interface can have: of those the kernel
+// would take the beginning (sock_setbindtodevice).
 func (k *kernelSocket) bindToDevice(name string) error {
+	if len(name) >= unix.IFNAMSIZ || strings.Contains(name, "\x00") {
+		return unix.ENODEV
+	}
 	return k.control(func(fd uintptr) error {
 		return os.NewSyscallError("setsockopt", unix.BindToDevice(int(fd), name))
 	})

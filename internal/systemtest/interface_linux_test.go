@@ -49,13 +49,19 @@ func TestWithInterface(t *testing.T) {
 
 func TestWithInterfaceUnknown(t *testing.T) {
 	l := newLAN(t)
+	const longest = "fifteen-letters"
+	l.near.IP("link set %s down", l.nearEnd.Name)
+	l.near.IP("link set %s name %s", l.nearEnd.Name, longest)
 	l.near.Do(func() {
-		c, err := datagram.Listen(await.Context(t), "udp4", ":0", datagram.WithInterface("nowhere"))
-		if !errors.Is(err, syscall.ENODEV) || !strings.Contains(err.Error(), "nowhere") {
-			t.Errorf("%v, want ENODEV with the interface's name", err)
-		}
-		if c != nil {
-			c.Close()
+		// The kernel would take the beginning of some of these names.
+		for _, name := range []string{"nowhere", longest + "!", longest + "\x00", "lo\x00"} {
+			c, err := datagram.Listen(await.Context(t), "udp4", ":0", datagram.WithInterface(name))
+			if !errors.Is(err, syscall.ENODEV) || !strings.Contains(err.Error(), name) {
+				t.Errorf("%q: %v, want ENODEV with the interface's name", name, err)
+			}
+			if c != nil {
+				c.Close()
+			}
 		}
 	})
 }
