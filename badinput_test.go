@@ -314,3 +314,38 @@ func TestImpossibleMetadata(t *testing.T) {
 		t.Errorf("%d were accepted", s.Accepted)
 	}
 }
+
+// An error says which argument was wrong, since EINVAL alone could be any of them.
+func TestErrorsNameArguments(t *testing.T) {
+	to := netip.MustParseAddrPort("127.0.0.1:9")
+	group := netip.MustParseAddr("233.252.0.1")
+	x := []byte("x")
+	send := func(d datagram.Datagram) func(*datagram.Conn) error {
+		return func(c *datagram.Conn) error { return c.Send(t.Context(), d) }
+	}
+	for want, call := range map[string]func(*datagram.Conn) error{
+		"port 0":                          send(datagram.To(netip.MustParseAddrPort("127.0.0.1:0"), x)),
+		"hop limit: 256":                  send(datagram.Datagram{Addr: to, Meta: datagram.Metadata{HopLimit: 256}}),
+		"interface index: -1":             send(datagram.Datagram{Addr: to, Meta: datagram.Metadata{IfIndex: -1}}),
+		"no payload and no buffers":       func(c *datagram.Conn) error { return c.SendBuffers(t.Context(), datagram.To(to, nil), nil, nil) },
+		"no peer":                         func(c *datagram.Conn) error { return c.Connect(netip.AddrPort{}) },
+		"handle is bound already":         func(c *datagram.Conn) error { return c.Bind(t.Context(), "udp4", "127.0.0.1:0") },
+		"no group":                        func(c *datagram.Conn) error { return c.JoinGroup(to.Addr(), nil) },
+		"source of another family":        func(c *datagram.Conn) error { return c.JoinSourceGroup(group, netip.IPv6Loopback(), nil) },
+		"interface without a valid index": func(c *datagram.Conn) error { return c.LeaveGroup(group, &net.Interface{}) },
+		"no address that the socket can send to": func(c *datagram.Conn) error {
+			return conntest.Err(c.PacketConn().WriteTo(x, &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: -1}))
+		},
+	} {
+		c := conntest.Loopback(t)
+		before := conntest.StateOf(c)
+		err := call(c)
+		conntest.CheckErrno(t, err, syscall.EINVAL)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v; want %q in it", err, want)
+		}
+		conntest.CheckUnchanged(t, c, before)
+		c.Close()
+		conntest.CheckErrno(t, call(c), net.ErrClosed)
+	}
+}

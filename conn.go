@@ -197,7 +197,7 @@ func (c *Conn) Bind(ctx context.Context, network, address string) error {
 // bindOpen binds a socket that was unbound when Open got it.
 func (c *Conn) bindOpen(ctx context.Context, s *openSocket, network, address string) error {
 	if s.info.Family == socket.Other || s.Info().Local.Port() != 0 {
-		return c.opError("listen", nil, syscall.EINVAL)
+		return c.opError("listen", nil, invalid("handle is bound already"))
 	}
 	if address == "" {
 		address = ":0" // as for net.ListenPacket
@@ -234,7 +234,7 @@ func (c *Conn) Connect(peer netip.AddrPort) error {
 
 func (c *Conn) connect(peer netip.AddrPort) error {
 	if !peer.IsValid() {
-		return c.argumentError()
+		return c.argumentError("no peer")
 	}
 	_, err := c.use(context.Background(), peer.Addr().Is4(), func(s socket.Socket) error {
 		if c.peer.Load() != nil {
@@ -257,7 +257,7 @@ func (c *Conn) connect(peer netip.AddrPort) error {
 // to nobody, and report no peer (getpeername).
 func connectTo(s socket.Socket, peer netip.AddrPort) error {
 	if peer.Port() == 0 && s.Info().UDP {
-		return syscall.EINVAL
+		return errPortZero
 	}
 	return s.Connect(peer)
 }

@@ -2,6 +2,7 @@ package datagram
 
 import (
 	"bytes"
+	"cmp"
 	"math"
 	"net"
 	"net/netip"
@@ -89,9 +90,12 @@ const (
 	CE     ECN = 3 // congestion experienced
 )
 
-// canSend reports whether the fields are within the ranges that a send accepts.
-func (m *Metadata) canSend() bool {
-	return m.HopLimit == int(uint8(m.HopLimit)) && 0 <= m.IfIndex && m.IfIndex <= math.MaxInt32
+// check returns an error if a field is not in the range that a send accepts.
+func (m *Metadata) check() error {
+	if m.HopLimit == int(uint8(m.HopLimit)) && 0 <= m.IfIndex && m.IfIndex <= math.MaxInt32 {
+		return nil
+	}
+	return cmp.Or(checkRange("hop limit", m.HopLimit, 0, math.MaxUint8), checkRange("interface index", m.IfIndex, 0, math.MaxInt32))
 }
 
 // ECN returns the lower two bits of the traffic class.

@@ -61,14 +61,17 @@ func (e *NetworkError) LogValue() slog.Value {
 	return slog.GroupValue(attrs...)
 }
 
-// argumentError returns the error of a call with invalid arguments: EINVAL, or
-// net.ErrClosed on a closed handle.
-func (c *Conn) argumentError() error {
+// argumentError returns the error of a call with an invalid argument: EINVAL with
+// what is wrong, or net.ErrClosed on a closed handle.
+func (c *Conn) argumentError(wrong string) error {
 	if c.closed.Load() {
 		return net.ErrClosed
 	}
-	return syscall.EINVAL
+	return invalid(wrong)
 }
+
+// nilHandler is what is wrong with calls without a handler.
+const nilHandler = "nil handler"
 
 // errNilContext is returned by calls with a nil context.
 var errNilContext = invalid("nil context")
@@ -83,14 +86,6 @@ func (c *Conn) checkContext(ctx context.Context) error {
 		return errNilContext
 	}
 	return nil
-}
-
-// nilHandler returns the error of a call with a nil handler.
-func (c *Conn) nilHandler() error {
-	if c.closed.Load() {
-		return net.ErrClosed
-	}
-	return invalid("nil handler")
 }
 
 // opError adds the operation and its addresses to an error. Errors that

@@ -210,7 +210,7 @@ func (g *Group) LocalAddr() netip.AddrPort { return g.conns[0].LocalAddr() }
 func (g *Group) Serve(ctx context.Context, handle func(*Conn, Datagram)) error {
 	first := g.conns[0]
 	if handle == nil {
-		return first.opError("read", nil, first.nilHandler())
+		return first.opError("read", nil, first.argumentError(nilHandler))
 	}
 	if err := first.checkContext(ctx); err != nil {
 		return first.opError("read", nil, err)

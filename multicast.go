@@ -61,9 +61,17 @@ func (c *Conn) LeaveSourceGroup(group, source netip.Addr, ifi *net.Interface) er
 func (c *Conn) membership(op string, m socket.Membership, anySource bool) error {
 	m.Group, m.Source = m.Group.Unmap(), m.Source.Unmap().WithZone("")
 	addr := &net.IPAddr{IP: m.Group.AsSlice(), Zone: m.Group.Zone()}
-	if c.closed.Load() || !m.Group.IsMulticast() || interfaceIndex(m.Interface) < 0 ||
-		!anySource && m.Source.BitLen() != m.Group.BitLen() {
-		return c.opError(op, addr, c.argumentError())
+	wrong := ""
+	switch {
+	case !m.Group.IsMulticast():
+		wrong = "no group"
+	case !anySource && m.Source.BitLen() != m.Group.BitLen():
+		wrong = "source of another family"
+	case interfaceIndex(m.Interface) < 0:
+		wrong = "interface without a valid index"
+	}
+	if wrong != "" || c.closed.Load() {
+		return c.opError(op, addr, c.argumentError(wrong))
 	}
 	_, err := c.member.use(context.Background(), m.Group.Is4(), func(s socket.Socket) error { return s.Membership(m) })
 	return c.opError(op, addr, err)
@@ -132,7 +140,7 @@ func InterfaceByAddr(addr netip.Addr) (*net.Interface, error) {
 		return nil, &net.OpError{Op: "route", Net: "ip+net", Addr: &net.IPAddr{IP: addr.AsSlice(), Zone: addr.Zone()}, Err: err}
 	}
 	if !addr.IsValid() {
-		return fail(syscall.EINVAL)
+		return fail(invalid("no address"))
 	}
 	if zone := addr.Zone(); zone != "" {
 		ifi, err := net.InterfaceByName(zone)

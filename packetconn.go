@@ -169,7 +169,7 @@ func (a *adapter) foreign() error {
 	if a.closed.Load() {
 		return net.ErrClosed
 	}
-	return a.conn.argumentError()
+	return a.conn.argumentError("no address that the socket can send to")
 }
 
 // WriteToUDPAddrPort is WriteTo without an allocation.
@@ -216,6 +216,9 @@ func (a *adapter) send(d *Datagram, oob []byte, named bool) error {
 	segment := 0
 	if len(oob) > 0 {
 		control, size, err := wire.ParseRequest(oob)
+		if errors.Is(err, syscall.EINVAL) {
+			return c.argumentError("control messages")
+		}
 		if err != nil {
 			return err
 		}

@@ -61,7 +61,7 @@ func (c *Conn) SendFunc(ctx context.Context, d Datagram, done func(error)) error
 // pieces make an empty datagram.
 func (c *Conn) SendBuffers(ctx context.Context, d Datagram, bufs [][]byte, done func(error)) error {
 	if d.Payload == nil && len(bufs) == 0 && (ctx == nil || ctx.Err() == nil) {
-		return c.sendError(&d, c.argumentError())
+		return c.sendError(&d, c.argumentError(noPieces))
 	}
 	return c.queueSend(ctx, &d, bufs, done)
 }
@@ -146,6 +146,12 @@ func (c *Conn) enqueue(ctx context.Context, d *Datagram, bufs [][]byte, done fun
 	return c.sendError(d, err)
 }
 
+// noPieces is what is wrong with a datagram without any piece.
+const noPieces = "no payload and no buffers"
+
+// errPortZero is returned for the port that no socket has, but that a stranger may claim (RFC 768).
+var errPortZero = invalid("port 0")
+
 // destination validates d's address and metadata, and returns where to send d,
 // which is the peer of a connected handle, and the socket to send on. If another
 // goroutine is creating the socket, it waits until ctx ends.
@@ -154,8 +160,8 @@ func (c *Conn) destination(ctx context.Context, d *Datagram) (to netip.AddrPort,
 	if c.closed.Load() {
 		return to, nil, net.ErrClosed
 	}
-	if !d.Meta.canSend() {
-		return to, nil, syscall.EINVAL
+	if err := d.Meta.check(); err != nil {
+		return to, nil, err
 	}
 	named := to.Addr().IsValid() || d.name != nil
 	if peer := c.peer.Load(); peer != nil {
@@ -168,7 +174,7 @@ func (c *Conn) destination(ctx context.Context, d *Datagram) (to netip.AddrPort,
 	}
 	s = c.socket()
 	if to.IsValid() && to.Port() == 0 && (s == nil || s.info.UDP) {
-		return to, nil, syscall.EINVAL // no socket has port 0, but a stranger may claim it (RFC 768)
+		return to, nil, errPortZero
 	}
 	if s == nil {
 		if !named {

@@ -24,7 +24,7 @@ import (
 // ServeBatch, or reads from a PacketConn, waits for itself.
 func (c *Conn) Serve(ctx context.Context, handle func(Datagram)) error {
 	if handle == nil {
-		return c.opError("read", nil, c.nilHandler())
+		return c.opError("read", nil, c.argumentError(nilHandler))
 	}
 	return c.serve(ctx, c.recv.each(handle), nil)
 }
@@ -41,7 +41,7 @@ func (c *Conn) Serve(ctx context.Context, handle func(Datagram)) error {
 // earlier: see [Conn.Serve]. [Conn.SendBatch] sends many datagrams.
 func (c *Conn) ServeBatch(ctx context.Context, handle func([]Datagram)) error {
 	if handle == nil {
-		return c.opError("read", nil, c.nilHandler())
+		return c.opError("read", nil, c.argumentError(nilHandler))
 	}
 	return c.serve(ctx, c.recv.together(handle), nil)
 }

@@ -27,7 +27,7 @@ func (c *Conn) TrySend(d Datagram) (int, error) {
 // pieces make an empty datagram.
 func (c *Conn) TrySendBuffers(d Datagram, bufs [][]byte) (int, error) {
 	if d.Payload == nil && len(bufs) == 0 {
-		return 0, c.sendError(&d, c.argumentError())
+		return 0, c.sendError(&d, c.argumentError(noPieces))
 	}
 	return c.trySend(&d, bufs)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"syscall"
 	"testing"
 	"unsafe"
@@ -175,8 +176,12 @@ func TestBadControlMessages(t *testing.T) {
 		"rights":                unix.UnixRights(0),
 	} {
 		_, _, err := u.WriteMsgUDPAddrPort([]byte("x"), oob, c.LocalAddr())
-		if op := (*net.OpError)(nil); !errors.As(err, &op) || !errors.Is(err, syscall.EINVAL) {
-			t.Errorf("%s: %v, want EINVAL", name, err)
+		want := "control messages"
+		if name == "negative interface" {
+			want = "interface index"
+		}
+		if op := (*net.OpError)(nil); !errors.As(err, &op) || !errors.Is(err, syscall.EINVAL) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want EINVAL for the %s", name, err, want)
 		}
 	}
 	if s := c.Stats(); s.Accepted != 0 {
