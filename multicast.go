@@ -116,7 +116,7 @@ func (c *Conn) SetMulticastInterface(ifi *net.Interface) error {
 // On Linux it cannot tell what others have set for IPv4 alone, unless they set
 // it by an address.
 func (c *Conn) MulticastInterface() (*net.Interface, error) {
-	describe := net.InterfaceByIndex // in the namespace that a socket would be created in
+	describe := c.config.network.Interface
 	if s := c.socket(); s != nil {
 		describe = s.Interface
 	}

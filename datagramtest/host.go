@@ -97,19 +97,27 @@ func (h *Host) Addrs() []netip.Addr { return slices.Clone(h.addrs) }
 
 // Interface returns the host's interface to the network, as for [datagram.Conn.JoinGroup].
 // It is the same for all hosts.
-func (h *Host) Interface() *net.Interface {
+func (h *Host) Interface() *net.Interface { return networkInterface() }
+
+func networkInterface() *net.Interface {
 	const up = net.FlagUp | net.FlagBroadcast | net.FlagMulticast | net.FlagRunning
 	return &net.Interface{Index: networkIndex, MTU: unlimitedMTU, Name: networkName, Flags: up}
 }
 
 // Interface describes an interface of the endpoint's host.
-func (e *endpoint) Interface(index int) (*net.Interface, error) {
+func (e *endpoint) Interface(index int) (*net.Interface, error) { return interfaceByIndex(index) }
+
+// Interface describes an interface of the host that a new endpoint will be on.
+func (o opener) Interface(index int) (*net.Interface, error) { return interfaceByIndex(index) }
+
+// interfaceByIndex describes an interface of any host.
+func interfaceByIndex(index int) (*net.Interface, error) {
 	switch index {
 	case loopbackIndex:
 		const up = net.FlagUp | net.FlagLoopback | net.FlagRunning
 		return &net.Interface{Index: loopbackIndex, MTU: unlimitedMTU, Name: loopbackName, Flags: up}, nil
 	case networkIndex:
-		return e.host.Interface(), nil
+		return networkInterface(), nil
 	}
 	return nil, syscall.ENODEV
 }

@@ -294,17 +294,18 @@ func TestReplyToLinkLocalSender(t *testing.T) {
 	})
 }
 
-// The interfaces are those of the simulated host.
+// The interfaces are those of the simulated host, also before there is a socket.
 func TestMulticastInterface(t *testing.T) {
 	simulate(t, 1, datagramtest.Link{}, func(w *world) {
-		c := w.at(here)
-		for _, want := range []*net.Interface{nil, {Index: 1, Name: "lo"}, {Index: 2, Name: "eth0"}, nil} {
-			if err := c.SetMulticastInterface(want); err != nil {
-				t.Fatal(err)
-			}
-			got, err := c.MulticastInterface()
-			if err != nil || (got == nil) != (want == nil) || got != nil && (got.Index != want.Index || got.Name != want.Name) {
-				t.Errorf("%+v, %v; want %+v", got, err, want)
+		for _, c := range []*datagram.Conn{w.at(here), w.conn(datagram.New(w.Option()))} {
+			for _, want := range []*net.Interface{nil, {Index: 1, Name: "lo"}, {Index: 2, Name: "eth0"}, nil} {
+				if err := c.SetMulticastInterface(want); err != nil {
+					t.Fatal(err)
+				}
+				got, err := c.MulticastInterface()
+				if err != nil || (got == nil) != (want == nil) || got != nil && (got.Index != want.Index || got.Name != want.Name) {
+					t.Errorf("%v: %+v, %v; want %+v", c, got, err, want)
+				}
 			}
 		}
 	})

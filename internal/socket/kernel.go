@@ -25,6 +25,9 @@ func (Kernel) LookupNetIP(ctx context.Context, network, host string) ([]netip.Ad
 	return net.DefaultResolver.LookupNetIP(ctx, network, host)
 }
 
+// Interface asks package net, in the network namespace of the calling thread.
+func (Kernel) Interface(index int) (*net.Interface, error) { return net.InterfaceByIndex(index) }
+
 // Listen opens a socket as net.ListenConfig does. It gives the socket its
 // settings before binding it, so that no datagram is received without them.
 func (Kernel) Listen(ctx context.Context, network, address string, config Config) (Socket, error) {

@@ -117,6 +117,9 @@ type Network interface {
 
 	// LookupNetIP returns the addresses of a host, as net.Resolver does.
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
+
+	// Interface describes an interface by its index, as a new socket would see it.
+	Interface(index int) (*net.Interface, error)
 }
 
 // These types are those of package wire.
