@@ -196,7 +196,10 @@ func (c *Conn) Bind(ctx context.Context, network, address string) error {
 
 // bindOpen binds a socket that was unbound when Open got it.
 func (c *Conn) bindOpen(ctx context.Context, s *openSocket, network, address string) error {
-	if s.info.Family == socket.Other || s.Info().Local.Port() != 0 {
+	switch {
+	case s.info.Family == socket.Other:
+		return c.opError("listen", nil, invalid("address of another family"))
+	case s.Info().Local.Port() != 0:
 		return c.opError("listen", nil, invalid("handle is bound already"))
 	}
 	if address == "" {
