@@ -46,18 +46,18 @@ func NewCollector() *Collector {
 	}
 }
 
-// Add adds a source under a name, which must not be empty or the name of
-// another source. The collector keeps the source alive, and exports the last
+// Add adds a source under a name, which must be UTF-8, and not empty or the name
+// of another source. The collector keeps the source alive, and exports the last
 // counters of a closed one, until Remove.
 func (c *Collector) Add(name string, source Source) error { return c.sources.add(name, source) }
 
 // Remove removes the source with a name, if there is one.
 func (c *Collector) Remove(name string) { c.sources.remove(name) }
 
-// AddListener adds a listener under a name, which must not be empty or the name
-// of another listener. The collector keeps the listener alive, and exports the
-// last counters of a closed one, until RemoveListener. The handles of the
-// listener have counters of their own: see Add.
+// AddListener adds a listener under a name, which must be UTF-8, and not empty
+// or the name of another listener. The collector keeps the listener alive, and
+// exports the last counters of a closed one, until RemoveListener. The handles
+// of the listener have counters of their own: see Add.
 func (c *Collector) AddListener(name string, listener Listener) error {
 	return c.listeners.add(name, listener)
 }

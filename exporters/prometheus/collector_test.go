@@ -231,6 +231,7 @@ func TestBadSources(t *testing.T) {
 		says   string
 	}{
 		{"", fixed{}, "name"},
+		{"\xff", fixed{}, "UTF-8"},
 		{"test", fixed{}, `"test"`},
 		{"b", nil, "nil"},
 	} {
@@ -252,6 +253,7 @@ func TestBadListeners(t *testing.T) {
 		says     string
 	}{
 		{"", fixedSessions{}, "name"},
+		{"\xff", fixedSessions{}, "UTF-8"},
 		{"test", fixedSessions{}, `"test"`},
 		{"b", nil, "nil"},
 	} {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"sync"
+	"unicode/utf8"
 
 	client "github.com/prometheus/client_golang/prometheus"
 )
@@ -36,6 +37,8 @@ func (f *family[S]) add(name string, m member[S]) error {
 	switch {
 	case name == "":
 		return fmt.Errorf("prometheus: a %s needs a name", f.kind)
+	case !utf8.ValidString(name): // no label value; collecting would fail for all
+		return fmt.Errorf("prometheus: the name of the %s %q is not UTF-8", f.kind, name)
 	case m == nil:
 		return fmt.Errorf("prometheus: nil %s %q", f.kind, name)
 	}
