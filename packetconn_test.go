@@ -540,6 +540,39 @@ func TestDeadlinesInABubble(t *testing.T) {
 	})
 }
 
+// Errors in a row, after which receiving pauses, neither delay refusals nor deadlines.
+func TestErrorsDelayNoReader(t *testing.T) {
+	for name, test := range map[string]struct {
+		err, want error
+		after     time.Duration
+	}{
+		"refusals": {syscall.ECONNREFUSED, syscall.ECONNREFUSED, 0},
+		"others":   {syscall.EHOSTUNREACH, os.ErrDeadlineExceeded, time.Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				network := datagramtest.NewNetwork(1, datagramtest.Link{})
+				defer network.Close()
+				failing := datagramtest.NewFaults(1, datagramtest.Fault{Op: datagramtest.OpReceive, Err: test.err, Probability: 1})
+				c, err := datagram.Dial(t.Context(), "udp", "10.0.0.1:53", network.Option(), failing.Option())
+				if err != nil {
+					t.Fatal(err)
+				}
+				p := c.PacketConn()
+				defer p.Close()
+				for range 40 {
+					start := time.Now()
+					p.SetReadDeadline(start.Add(time.Millisecond))
+					conntest.CheckErrno(t, conntest.Err(p.Read(make([]byte, 1))), test.want)
+					if took := time.Since(start); took != test.after {
+						t.Fatalf("a read took %v, want %v", took, test.after)
+					}
+				}
+			})
+		})
+	}
+}
+
 // Close ends all waits at once, and gives what is queued a second.
 func TestCloseInABubble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

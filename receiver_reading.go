@@ -171,10 +171,15 @@ func (r *receiver) readDeadline() {
 	r.turn.Broadcast()
 }
 
-// interruptReader interrupts the reader that waits for the socket. mu must be held.
+// interruptReader interrupts the reader that waits for the socket, or ends its current or next pause.
+// mu must be held.
 func (r *receiver) interruptReader() {
-	if r.state == reading && r.filling {
+	switch {
+	case r.state != reading:
+	case r.filling:
 		r.interrupt()
+	case r.intakeLocked:
+		r.wake()
 	}
 }
 
