@@ -947,6 +947,31 @@ func TestPacketConnSyscallConn(t *testing.T) {
 	})
 }
 
+// A wait that was interrupted leaves the descriptor to others.
+func TestRawReadAfterInterruption(t *testing.T) {
+	for name, interrupt := range map[string]func(t *testing.T, c *datagram.Conn){
+		"deadline": func(t *testing.T, c *datagram.Conn) {
+			p := c.PacketConn()
+			p.SetReadDeadline(time.Now().Add(time.Millisecond))
+			expectTimeout(t, "the read", conntest.Err(p.Read(make([]byte, 1))))
+		},
+		"StopRecv": func(_ *testing.T, c *datagram.Conn) {
+			c.Recv()
+			c.StopRecv()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := conntest.Loopback(t)
+			interrupt(t, c)
+			raw, err := c.SyscallConn()
+			if err != nil {
+				t.Fatal(err)
+			}
+			await.Until(t, "a raw read", func() bool { return raw.Read(func(uintptr) bool { return true }) == nil })
+		})
+	}
+}
+
 // Writing conflicts with no way of receiving.
 func TestWritingBesideRecv(t *testing.T) {
 	c := conntest.Loopback(t)

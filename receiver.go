@@ -54,7 +54,7 @@ type receiver struct {
 	intakeLocked bool // some goroutine holds the intake
 	filling      bool // receive waits for the socket, without mu
 	fills        int  // number of such waits that have ended
-	interrupted  bool // the socket is interrupted until receive resumes it
+	interrupted  bool // the socket is interrupted until fill resumes it
 	// pending holds what earlier sessions left. It is older than the intake.
 	pending deque.Deque[Datagram]
 
@@ -233,10 +233,6 @@ func (r *receiver) receive() {
 		r.end(stopped, nil)
 		return
 	}
-	if r.interrupted {
-		r.interrupted = false
-		r.sock.Resume()
-	}
 	before := r.strangers.begin()
 	if err := r.fill(); err != nil {
 		r.failed(err)
@@ -261,6 +257,10 @@ func (r *receiver) fill() error {
 	r.mu.Lock()
 	r.filling = false
 	r.fills++
+	if r.interrupted {
+		r.interrupted = false
+		r.sock.Resume() // others may read the descriptor
+	}
 	r.changed.Broadcast()
 	return err
 }
@@ -303,8 +303,10 @@ func (r *receiver) isStale(d *Datagram) bool {
 
 // interrupt interrupts a receive in progress. mu must be held.
 func (r *receiver) interrupt() {
-	r.sock.Interrupt()
-	r.interrupted = true
+	if r.filling {
+		r.sock.Interrupt()
+		r.interrupted = true
+	}
 }
 
 func (r *receiver) active() bool {

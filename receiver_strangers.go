@@ -68,9 +68,7 @@ func (r *receiver) setPeer(peer netip.AddrPort) {
 	}
 	// A receive in progress may bring datagrams from before Connect. End it, and leave later ones
 	// to the next.
-	if r.filling {
-		r.interrupt()
-	}
+	r.interrupt()
 	for fills := r.fills; r.filling && r.fills == fills; {
 		r.changed.Wait()
 	}
