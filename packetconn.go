@@ -46,10 +46,11 @@ type adapter struct {
 // Writes copy the datagram into the send queue, and wait for room until the
 // write deadline. A write that sends a lone datagram by itself returns the
 // system's answer; later failures go to the function set by
-// [WithErrorHandler]. What no UDP datagram can hold is EMSGSIZE. What is written
-// while there are more datagrams to read at once leaves with what is written
-// after the last of these, or when the next read waits, and after a few
-// milliseconds at the latest.
+// [WithErrorHandler]. What no UDP datagram can hold is EMSGSIZE, and an address
+// of a family that the socket does not have EAFNOSUPPORT. What is written while
+// there are more datagrams to read at once leaves with what is written after the
+// last of these, or when the next read waits, and after a few milliseconds at the
+// latest.
 //
 // On a connected handle, a refusal by the peer's host is returned once, as
 // ECONNREFUSED, by the next read or a later write. On an unconnected handle that
@@ -229,8 +230,15 @@ func (a *adapter) send(d *Datagram, oob []byte, named bool) error {
 	if err != nil {
 		return err
 	}
-	if s.info.UDP && len(d.Payload) > batch.MaxPayload(d.Addr.Addr()) {
-		return syscall.EMSGSIZE
+	if s.info.UDP {
+		switch v4 := to.Addr().Is4(); {
+		case v4 && s.info.Family == socket.IPv6, !v4 && s.info.Family == socket.IPv4:
+			return syscall.EAFNOSUPPORT
+		case d.Meta.Local.IsValid() && d.Meta.Local.Is4() != v4:
+			return syscall.EINVAL
+		case len(d.Payload) > batch.MaxPayload(to.Addr()):
+			return syscall.EMSGSIZE
+		}
 	}
 	if !d.Meta.Local.IsValid() && d.Meta.IfIndex == 0 {
 		a.sources.choose(d)

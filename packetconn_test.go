@@ -634,6 +634,7 @@ func TestWriteErrors(t *testing.T) {
 			{"address of TCP", conntest.Err(p.WriteTo(nil, &net.TCPAddr{IP: to.Addr().AsSlice(), Port: 1})), syscall.EINVAL},
 			{"address of IP", conntest.Err(p.WriteTo(nil, &net.IPAddr{IP: to.Addr().AsSlice()})), syscall.EINVAL},
 			{"half an address", conntest.Err(p.WriteTo(nil, &net.UDPAddr{IP: []byte{1, 2}, Port: 1})), syscall.EINVAL},
+			{"another family", conntest.Err(p.WriteToUDPAddrPort(nil, netip.MustParseAddrPort("[::1]:9"))), syscall.EAFNOSUPPORT},
 			{"port beyond", conntest.Err(p.WriteTo(nil, &net.UDPAddr{IP: to.Addr().AsSlice(), Port: 1 << 16})), syscall.EINVAL},
 			{"port 0", conntest.Err(p.WriteToUDPAddrPort(nil, netip.AddrPortFrom(to.Addr(), 0))), syscall.EINVAL},
 			{"nil address", conntest.Err(p.WriteTo(nil, (*net.UDPAddr)(nil))), syscall.EDESTADDRREQ},
@@ -658,6 +659,22 @@ func TestWriteErrors(t *testing.T) {
 			t.Errorf("without a deadline: %v", err)
 		}
 	})
+}
+
+// As for package net, 0.0.0.0 and no IP are this host for IPv6 too. Other IPv4 addresses are refused at once.
+func TestWritingIPv4OverIPv6(t *testing.T) {
+	testenv.NeedIPv6(t)
+	c := conntest.Listen(t, "udp6", "[::1]:0")
+	p, port := c.PacketConn(), int(c.LocalAddr().Port())
+	for _, ip := range []net.IP{nil, net.IPv4zero} {
+		write(t, p, "x", &net.UDPAddr{IP: ip, Port: port})
+		read(t, p, "x")
+	}
+	accepted := c.Stats().Accepted
+	conntest.CheckErrno(t, conntest.Err(p.WriteTo(nil, &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})), syscall.EAFNOSUPPORT)
+	if c.Stats().Accepted != accepted {
+		t.Error("it was accepted")
+	}
 }
 
 // A write waits for room in the queue until the write deadline or Close.

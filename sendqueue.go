@@ -173,6 +173,9 @@ func (c *Conn) destination(ctx context.Context, d *Datagram) (to netip.AddrPort,
 		to = unmap(to)
 	}
 	s = c.socket()
+	if s != nil && s.info.Family == socket.IPv6 && to.Addr() == netip.IPv4Unspecified() {
+		to = netip.AddrPortFrom(netip.IPv6Unspecified(), to.Port()) // also this host, as for package net
+	}
 	if to.IsValid() && to.Port() == 0 && (s == nil || s.info.UDP) {
 		return to, nil, errPortZero
 	}

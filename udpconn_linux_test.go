@@ -171,6 +171,7 @@ func TestBadControlMessages(t *testing.T) {
 		"negative TCLASS":       message(unix.IPPROTO_IPV6, unix.IPV6_TCLASS, number(1<<32-2)...),
 		"PKTINFO too short":     message(unix.IPPROTO_IP, unix.IP_PKTINFO, make([]byte, 8)...),
 		"PKTINFO of IPv6":       message(unix.IPPROTO_IPV6, unix.IPV6_PKTINFO, make([]byte, 12)...),
+		"PKTINFO from IPv6":     message(unix.IPPROTO_IPV6, unix.IPV6_PKTINFO, append(net.IPv6loopback, number(0)...)...),
 		"negative interface":    message(unix.IPPROTO_IP, unix.IP_PKTINFO, append(number(1<<31), make([]byte, 8)...)...),
 		"TTL":                   message(unix.IPPROTO_IP, unix.IP_TTL, number(3)...),
 		"rights":                unix.UnixRights(0),
