@@ -307,7 +307,7 @@ func TestDrainRecvOfAWaitingRead(t *testing.T) {
 	c := conntest.Loopback(t)
 	ended := make(chan error, 1)
 	go func() {
-		_, err := c.PacketConn().Read(nil)
+		_, err := c.PacketConn().Read(make([]byte, 1))
 		ended <- err
 	}()
 	await.Until(t, "a reader", c.Active)

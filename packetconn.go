@@ -99,8 +99,12 @@ func (a *adapter) ReadFromAddrPort(p []byte) (int, netip.AddrPort, error) {
 	return a.ReadFromUDPAddrPort(p)
 }
 
-// Read is ReadFrom without the sender.
+// Read is ReadFrom without the sender. Into an empty p it reads nothing and
+// returns at once, as [net.UDPConn.Read] does.
 func (a *adapter) Read(p []byte) (int, error) {
+	if len(p) == 0 && !a.closed.Load() && !a.conn.closed.Load() {
+		return 0, nil
+	}
 	var d [1]Datagram
 	return a.read(p, &d)
 }

@@ -176,7 +176,7 @@ func TestWritesLeaveTogether(t *testing.T) {
 			read(t, x)
 			go func() { // of the other batch
 				for {
-					if _, err := x.Read(nil); err != nil {
+					if _, err := x.Read(make([]byte, 1)); err != nil {
 						return
 					}
 				}

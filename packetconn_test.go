@@ -180,6 +180,27 @@ func TestPacketConnExchanges(t *testing.T) {
 	})
 }
 
+// As for package net, Read leaves a datagram where it is if there is no memory for any of it. ReadFrom takes it.
+func TestReadingIntoNothing(t *testing.T) {
+	ways(t, func(t *testing.T, w way) {
+		p := w.listen(t).PacketConn()
+		p.SetReadDeadline(time.Now().Add(await.Limit))
+		write(t, p, "kept", p.LocalAddr())
+		for _, nothing := range [][]byte{nil, {}} {
+			if n, err := p.Read(nothing); n != 0 || err != nil {
+				t.Errorf("Read: %d, %v", n, err)
+			}
+		}
+		read(t, p, "kept")
+		write(t, p, "taken", p.LocalAddr())
+		if n, from, err := p.ReadFrom(nil); n != 0 || from == nil || err != nil {
+			t.Errorf("ReadFrom: %d from %v, %v", n, from, err)
+		}
+		p.SetReadDeadline(time.Now().Add(time.Millisecond))
+		expectTimeout(t, "the next read", conntest.Err(p.Read(make([]byte, 1))))
+	})
+}
+
 func TestPacketConnOfDialledHandle(t *testing.T) {
 	ways(t, func(t *testing.T, w way) {
 		server := w.listen(t)
@@ -587,7 +608,7 @@ func TestCloseInABubble(t *testing.T) {
 		write(t, p, "queued", p.LocalAddr())
 		ended := make(chan error, 3)
 		for range 2 {
-			go func() { ended <- conntest.Err(p.Read(nil)) }()
+			go func() { ended <- conntest.Err(p.Read(make([]byte, 1))) }()
 		}
 		go func() { ended <- conntest.Err(p.WriteTo([]byte("waits"), p.LocalAddr())) }()
 		synctest.Wait()
