@@ -243,7 +243,10 @@ func (r benchResult) String() string {
 func (r benchResult) line() string {
 	s := fmt.Sprintf("%.1f s: sent %s", r.Elapsed.Seconds(), perSecond(r.sentNow))
 	if t := r.RoundTrips; t != nil {
-		s += fmt.Sprintf(", arrived %s, %s, lost %d, median %s, p99 %s", perSecond(r.cameNow), bitRate(r.cameNow*float64(r.Size)), r.Lost, brief(t.Median), brief(t.P99))
+		s += fmt.Sprintf(", arrived %s, %s, lost %d", perSecond(r.cameNow), bitRate(r.cameNow*float64(r.Size)), r.Lost)
+		if t.Max > 0 { // something was answered
+			s += fmt.Sprintf(", median %s, p99 %s", brief(t.Median), brief(t.P99))
+		}
 	}
 	return s
 }

@@ -215,6 +215,9 @@ func transfer(ctx context.Context, batch []datagram.Datagram) (sent, received da
 			cancel()
 		}
 	})
+	if err := sender.Flush(ctx); err != nil { // a datagram may arrive before it counts as sent
+		return sent, received, err
+	}
 	return sender.Stats(), receiver.Stats(), nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"example.com/datagram"
 	"example.com/datagram/internal/testing/program"
 	"example.com/datagram/internal/testing/testenv"
 )
@@ -54,6 +55,20 @@ func TestDoctor(t *testing.T) {
 	}
 	if !strings.Contains(checks["path"].Detail, echo) {
 		t.Errorf("%+v", checks["path"])
+	}
+}
+
+// All datagrams of the transfer count as sent, also those that arrive before the call that sends them returns.
+func TestTransferCounts(t *testing.T) {
+	t.Parallel()
+	for range 300 {
+		sent, received, err := transfer(t.Context(), make([]datagram.Datagram, 32))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if sent.Queued > 0 || sent.Sent != 32 || received.Received > 32 {
+			t.Fatalf("sent %v, received %v", sent, received)
+		}
 	}
 }
 

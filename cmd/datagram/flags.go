@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -46,9 +47,17 @@ func networkFlag(cmd *cobra.Command, network *string) {
 // inRange returns an error unless the value of a flag is in a range.
 func inRange[T cmp.Ordered](flag string, value, lowest, highest T) error {
 	if !(value >= lowest && value <= highest) { // so that NaN is refused
-		return usageError{fmt.Errorf("--%s: %v is not in %v…%v", flag, value, lowest, highest)}
+		return usageError{fmt.Errorf("--%s: %v is not in %v…%s", flag, value, lowest, plain(highest))}
 	}
 	return nil
+}
+
+// plain formats a number without an exponent.
+func plain(v any) string {
+	if f, ok := v.(float64); ok {
+		return strconv.FormatFloat(f, 'f', -1, 64)
+	}
+	return fmt.Sprint(v)
 }
 
 // atLeast returns an error unless the value of a flag is large enough.

@@ -39,13 +39,19 @@ func run(args []string) int {
 	}
 	code := exitCode(err)
 	if err != nil && code != codeOutputClosed {
-		message := cmd.CommandPath() + ": " + strings.ReplaceAll(err.Error(), "\n", "; ")
+		message := cmd.CommandPath() + ": " + oneLine(err.Error())
 		if code == codeUsage {
 			message += fmt.Sprintf(" (%s --help tells more)", cmd.CommandPath())
 		}
 		fmt.Fprintln(os.Stderr, message)
 	}
 	return code
+}
+
+// oneLine joins the lines of a message, which may be several errors, or a guess of the command-line library.
+func oneLine(message string) string {
+	return strings.NewReplacer("\n\nDid you mean this?\n\t", "; did you mean ", "\n\t", " or ", "\n", "; ").
+		Replace(strings.TrimSpace(message))
 }
 
 // cancelBySignal calls cancel at the first signal that asks the program to end. The second one ends it

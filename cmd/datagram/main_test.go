@@ -154,6 +154,8 @@ func TestErrors(t *testing.T) {
 		says string
 	}{
 		{"nonsense", 2, `unknown command "nonsense"`},
+		{"lissten", 2, `unknown command "lissten" for "datagram"; did you mean listen (`},
+		{"s", 2, "did you mean send or sink ("},
 		{"--nonsense", 2, "--nonsense"},
 		{"-o xml listen 1", 2, "choose text, json"},
 		{"listen --every -1s 1", 2, "--every: -1s is less than 0s"},
@@ -181,7 +183,7 @@ func TestErrors(t *testing.T) {
 		{"send --interface nonsense 239.192.7.1:9 x", 1, "interface nonsense"},
 		{"send nosuchhost.invalid:9 x", 1, "nosuchhost.invalid"},
 		{"echo", 2, "want ADDRESS"},
-		{"echo --rate -1 0", 2, "--rate: -1 is not in"},
+		{"echo --rate -1 0", 2, "--rate: -1 is not in 0…1000000000"},
 		{"echo --rate NaN 0", 2, "--rate: NaN is not in"},
 		{"echo " + taken, 1, "address already in use"},
 		{"echo nosuchhost.invalid:0", 1, "nosuchhost.invalid"},

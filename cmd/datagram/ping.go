@@ -189,8 +189,12 @@ type pingResult struct {
 }
 
 func (p pingResult) String() string {
-	s := fmt.Sprintf("%s of %d bytes to %s: %d answered, %d lost (%s)\nanswers: %d late, %d reordered, %d duplicated",
-		plural(p.Sent, "request"), p.Size, p.Peer, p.Answered, p.Lost, percent(p.Lost, p.Sent), p.Late, p.Reordered, p.Duplicates)
+	s := fmt.Sprintf("%s of %d bytes to %s: %d answered, %d lost (%s)",
+		plural(p.Sent, "request"), p.Size, p.Peer, p.Answered, p.Lost, percent(p.Lost, p.Sent))
+	if p.Waiting > 0 { // ended by a signal
+		s += fmt.Sprintf(", %d not yet answered", p.Waiting)
+	}
+	s += fmt.Sprintf("\nanswers: %d late, %d reordered, %d duplicated", p.Late, p.Reordered, p.Duplicates)
 	if p.Answered > 0 {
 		s += "\nround trips: " + p.RoundTrips.String()
 	}

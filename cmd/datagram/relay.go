@@ -166,7 +166,7 @@ func (r *relay) progress() relayResult {
 }
 
 func (p relayResult) String() string {
-	return fmt.Sprintf("sessions %d of %d, to server %d, to clients %d, failed %d, refused %d, lost %d",
+	return fmt.Sprintf("sessions %d of %d opened, to server %d, to clients %d, failed %d, refused %d, lost %d",
 		p.Sessions, p.Opened, p.ToServer, p.ToClient, p.Failed, p.Refused, p.Lost)
 }
 
@@ -177,7 +177,7 @@ func (p relayResult) line() string {
 func (p relayResult) lines() []string {
 	return []string{
 		"",
-		fmt.Sprintf("  sessions   %12d  of %d", p.Sessions, p.Opened),
+		fmt.Sprintf("  sessions   %12d  of %d opened", p.Sessions, p.Opened),
 		fmt.Sprintf("  to server  %12d  %10s", p.ToServer, perSecond(p.ToServerRate)),
 		fmt.Sprintf("  to clients %12d  %10s", p.ToClient, perSecond(p.ToClientRate)),
 		fmt.Sprintf("  failed     %12d", p.Failed),

@@ -23,6 +23,12 @@ func TestText(t *testing.T) {
 		percent(1, 3):                   "33.3 %",
 		plural(1, "byte"):               "1 byte",
 		plural(2, "byte"):               "2 bytes",
+		oneLine("one\ntwo\n"):           "one; two",
+
+		pingResult{Peer: "p", Size: 64, counts: counts{Sent: 20, Lost: 9, Waiting: 11}}.String(): "20 requests of 64 bytes to p: 0 answered, " +
+			"9 lost (45 %), 11 not yet answered\nanswers: 0 late, 0 reordered, 0 duplicated",
+		benchResult{Elapsed: time.Second, Lost: 64, RoundTrips: &roundTrips{}}.line(): "1.0 s: sent 0/s, arrived 0/s, 0 kbit/s, lost 64",
+		relayResult{Sessions: 1, Opened: 3}.String():                                  "sessions 1 of 3 opened, to server 0, to clients 0, failed 0, refused 0, lost 0",
 	} {
 		if got != want {
 			t.Errorf("%q, want %q", got, want)
