@@ -329,11 +329,11 @@ func TestErrorsNameArguments(t *testing.T) {
 		"interface index: -1":             send(datagram.Datagram{Addr: to, Meta: datagram.Metadata{IfIndex: -1}}),
 		"no payload and no buffers":       func(c *datagram.Conn) error { return c.SendBuffers(t.Context(), datagram.To(to, nil), nil, nil) },
 		"no peer":                         func(c *datagram.Conn) error { return c.Connect(netip.AddrPort{}) },
-		"handle is bound already":         func(c *datagram.Conn) error { return c.Bind(t.Context(), "udp4", "127.0.0.1:0") },
-		"no group":                        func(c *datagram.Conn) error { return c.JoinGroup(to.Addr(), nil) },
+		"already bound":                   func(c *datagram.Conn) error { return c.Bind(t.Context(), "udp4", "127.0.0.1:0") },
+		"not a multicast address":         func(c *datagram.Conn) error { return c.JoinGroup(to.Addr(), nil) },
 		"source of another family":        func(c *datagram.Conn) error { return c.JoinSourceGroup(group, netip.IPv6Loopback(), nil) },
 		"interface without a valid index": func(c *datagram.Conn) error { return c.LeaveGroup(group, &net.Interface{}) },
-		"no address that the socket can send to": func(c *datagram.Conn) error {
+		"not an address for this socket": func(c *datagram.Conn) error {
 			return conntest.Err(c.PacketConn().WriteTo(x, &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: -1}))
 		},
 	} {
@@ -347,5 +347,20 @@ func TestErrorsNameArguments(t *testing.T) {
 		conntest.CheckUnchanged(t, c, before)
 		c.Close()
 		conntest.CheckErrno(t, call(c), net.ErrClosed)
+	}
+}
+
+// Only the first way to receive works, and the errors of the others say why.
+func TestAlreadyReceiving(t *testing.T) {
+	c := conntest.Loopback(t)
+	c.Recv()
+	for name, err := range map[string]error{
+		"Serve": c.Serve(t.Context(), func(datagram.Datagram) {}),
+		"Read":  conntest.Err(c.PacketConn().Read(make([]byte, 1))),
+	} {
+		conntest.CheckErrno(t, err, syscall.EALREADY)
+		if err == nil || !strings.Contains(err.Error(), ": already receiving: ") {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

@@ -200,7 +200,7 @@ func (c *Conn) bindOpen(ctx context.Context, s *openSocket, network, address str
 	case s.info.Family == socket.Other:
 		return c.opError("listen", nil, invalid("address of another family"))
 	case s.Info().Local.Port() != 0:
-		return c.opError("listen", nil, invalid("handle is bound already"))
+		return c.opError("listen", nil, invalid("already bound"))
 	}
 	if address == "" {
 		address = ":0" // as for net.ListenPacket

@@ -73,8 +73,11 @@ func (c *Conn) argumentError(wrong string) error {
 // nilHandler is what is wrong with calls without a handler.
 const nilHandler = "nil handler"
 
-// errNilContext is returned by calls with a nil context.
-var errNilContext = invalid("nil context")
+var (
+	errNilContext = invalid("nil context")
+	// errReceiving is returned by all ways to receive but the first.
+	errReceiving = &socket.SettingError{Name: "already receiving", Err: syscall.EALREADY}
+)
 
 // checkContext returns an error for a nil context, and for any call on a closed
 // handle.

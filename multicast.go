@@ -64,7 +64,7 @@ func (c *Conn) membership(op string, m socket.Membership, anySource bool) error 
 	wrong := ""
 	switch {
 	case !m.Group.IsMulticast():
-		wrong = "no group"
+		wrong = "not a multicast address"
 	case !anySource && m.Source.BitLen() != m.Group.BitLen():
 		wrong = "source of another family"
 	case interfaceIndex(m.Interface) < 0:

@@ -174,7 +174,7 @@ func (a *adapter) foreign() error {
 	if a.closed.Load() {
 		return net.ErrClosed
 	}
-	return a.conn.argumentError("no address that the socket can send to")
+	return a.conn.argumentError("not an address for this socket")
 }
 
 // WriteToUDPAddrPort is WriteTo without an allocation.

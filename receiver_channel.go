@@ -1,9 +1,6 @@
 package datagram
 
-import (
-	"syscall"
-	"time"
-)
+import "time"
 
 // start starts or resumes receiving into a channel. A non-nil err makes it fail with that.
 func (r *receiver) start(err error) <-chan Datagram {
@@ -18,7 +15,7 @@ func (r *receiver) start(err error) <-chan Datagram {
 		}
 		return r.ch
 	case serving, reading:
-		err = r.config.describe(syscall.EALREADY)
+		err = r.config.describe(errReceiving)
 	}
 	if err != nil || !r.running && !r.config.enter() {
 		r.err = err

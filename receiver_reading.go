@@ -91,7 +91,7 @@ func (r *receiver) claim() error {
 	case closed:
 		return net.ErrClosed
 	default:
-		return syscall.EALREADY
+		return errReceiving
 	}
 }
 

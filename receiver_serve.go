@@ -4,7 +4,6 @@ import (
 	"context"
 	"net"
 	"sync"
-	"syscall"
 )
 
 // A delivery passes datagrams that were received together to the program, and reports whether the
@@ -22,7 +21,7 @@ func (r *receiver) serve(ctx context.Context, deliver delivery, claimed func(sto
 	case closed:
 		return r.config.describe(net.ErrClosed)
 	default:
-		return r.config.describe(syscall.EALREADY)
+		return r.config.describe(errReceiving)
 	}
 	r.enterState(serving, nil)
 	session := r.session
