@@ -28,7 +28,7 @@ import (
 
 func main() {
 	address := flag.String("listen", ":7777", "address to listen on, if nobody passes sockets")
-	n := flag.Int("n", 0, "sockets to listen with, 0 for one a processor")
+	n := flag.Int("n", 0, "sockets to listen with, 0 for one for each processor")
 	deadline := flag.Duration("deadline", 5*time.Second, "how long ending may take")
 	command.Main("upgrade", "", func(ctx context.Context, _ []string) error {
 		switch {
