@@ -77,9 +77,9 @@ func (c *Conn) Close() error {
 // returned, closes the handle and waits for [Conn.Done].
 //
 // If ctx ends first, Shutdown closes the handle at once and returns ctx's
-// error; functions of the program may then still be running (see Done). A
-// Shutdown called from inside a handler or completion function of the handle
-// waits for itself.
+// error; functions of the program may then still be running (see Done). Inside
+// a handler or completion function of the handle, Shutdown blocks until ctx
+// ends.
 //
 // Receiving continues during Shutdown, but sends from handlers fail with
 // [net.ErrClosed]. A server that wants to answer what it has received must stop

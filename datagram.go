@@ -53,9 +53,9 @@ type Datagram struct {
 
 // Metadata describes a datagram apart from its payload and address.
 //
-// Of a received datagram the fields that [WithMetadata] asks for are set; the
-// zero value means unknown. Of a datagram to send the zero value means the
-// socket's default. Fields that the system cannot set make the send fail with
+// In a received datagram the fields that [WithMetadata] asks for are set, and
+// zero means unknown. In a datagram to send, zero means the socket's default.
+// Fields that the system cannot set make the send fail with
 // errors.ErrUnsupported: all on Windows, HopLimit over IPv4 on macOS and the
 // BSDs, TrafficClass over IPv4 on NetBSD and OpenBSD, and IfIndex over IPv4
 // without Local on the BSDs.

@@ -41,10 +41,11 @@
 // # Groups and restarts
 //
 // [ListenGroup] returns several handles that share a port, so that a server can
-// use several processors, and [Group.Serve] receives on all of them. A server can
-// be replaced without losing a request: a successor receives on the same sockets
-// (see [OpenGroup]), and the predecessor calls [Conn.DrainRecv], which takes no
-// more from the system and delivers what was taken, and Shutdown.
+// use several processors, and [Group.Serve] receives on all of them. A server
+// can be replaced without losing a request: a successor receives on the same
+// sockets (see [OpenGroup]). The predecessor calls [Conn.DrainRecv], which
+// takes no more from the system and delivers what was taken, and then
+// [Conn.Shutdown].
 //
 // # Sending
 //
@@ -64,11 +65,11 @@
 //     datagram. It returns [ErrWouldBlock] rather than wait or overtake queued
 //     datagrams. [Conn.TrySendBatch] does the same for several datagrams.
 //
-// A datagram counts as sent once the system has accepted it. UDP promises
-// nothing about its arrival. If the system refuses a datagram, the error goes
-// to its completion function or, if it has none, to the function set by
-// [WithErrorHandler]. Without either, the error is only counted, in
-// [Stats].SendErrors.
+// The system answers for each datagram: it accepts or refuses it. What it
+// accepts counts as sent; UDP promises nothing about the arrival. If it refuses
+// a datagram, the error goes to its completion function or, if it has none, to
+// the function set by [WithErrorHandler]. Without either, the error is only
+// counted, in [Stats].SendErrors.
 //
 // # Libraries
 //

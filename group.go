@@ -49,7 +49,7 @@ const maxGroup = 1<<16 - 1
 // port with other groups of the same user, use [WithReusePort] and name the port.
 //
 // Only Linux and FreeBSD distribute datagrams among sockets. On other systems n
-// greater than 1 is errors.ErrUnsupported, and 0 makes one handle. See
+// greater than 1 fails with errors.ErrUnsupported, and 0 makes one handle. See
 // [Capabilities].Balancing.
 func ListenGroup(ctx context.Context, network, address string, n int, opts ...Option) (*Group, error) {
 	config, err := newConfig(opts)

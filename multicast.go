@@ -113,8 +113,8 @@ func (c *Conn) SetMulticastInterface(ifi *net.Interface) error {
 // MulticastInterface returns the interface that is set for datagrams to groups,
 // whoever set it, or nil if the system chooses. It describes the interface as
 // seen in the socket's network namespace, which may differ from the program's.
-// On Linux it cannot tell what others have set for IPv4 alone, unless they set
-// it by an address.
+// If others have set one for IPv4 alone, Linux tells it only if they named it
+// by an address.
 func (c *Conn) MulticastInterface() (*net.Interface, error) {
 	describe := c.config.network.Interface
 	if s := c.socket(); s != nil {

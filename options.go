@@ -95,7 +95,7 @@ func invalid(name string) error {
 }
 
 // WithIPv6Only makes an IPv6 wildcard handle refuse IPv4. By default it serves
-// both. With an IPv4 address the option is EINVAL. libuv calls it
+// both. With an IPv4 address the option fails with EINVAL. libuv calls it
 // UV_UDP_IPV6ONLY.
 func WithIPv6Only() Option { return setting(socket.IPv6Only, 1) }
 
@@ -129,9 +129,9 @@ const (
 )
 
 // WithSteering sets how the system distributes datagrams among the handles of a
-// [Group], by default by flow. [ListenGroup] and [OpenGroup] take it; with
-// anything else it is EINVAL. SteerCPU is errors.ErrUnsupported on systems other
-// than Linux.
+// [Group], by default by flow. Only [ListenGroup] and [OpenGroup] take it;
+// elsewhere it fails with EINVAL. SteerCPU fails with errors.ErrUnsupported on
+// systems other than Linux.
 func WithSteering(s Steering) Option {
 	return func(c *config) error {
 		if err := checkRange("steering", int(s), int(SteerFlow), int(SteerCPU)); err != nil {
@@ -176,8 +176,8 @@ func WithReadBuffer(bytes int) Option { return setting(socket.ReadBuffer, bytes)
 func WithWriteBuffer(bytes int) Option { return setting(socket.WriteBuffer, bytes) }
 
 // WithInterface binds the handle to a network interface: it receives and sends
-// through no other. It is errors.ErrUnsupported on systems other than Linux and
-// macOS.
+// through no other. It fails with errors.ErrUnsupported on systems other than
+// Linux and macOS.
 //
 // The name selects an interface when the socket is created. The handle then
 // stays with that interface even if it is renamed or goes down. After the
@@ -272,7 +272,7 @@ const (
 // default for handles bound to an IPv4 address that is link-local,
 // 255.255.255.255 or a group's, so that Reply uses the right interface.
 //
-// Kinds that the system lacks are errors.ErrUnsupported: all on Windows,
+// Kinds that the system lacks fail with errors.ErrUnsupported: all on Windows,
 // MetaTrafficClass over IPv4 on NetBSD and OpenBSD, and on macOS and the BSDs
 // all but MetaTime for a handle that serves both families.
 func WithMetadata(kinds ...MetadataKind) Option {
@@ -291,8 +291,8 @@ func WithMetadata(kinds ...MetadataKind) Option {
 // any destination, to the function set by [WithErrorHandler], as
 // [*NetworkError]. The handle reads them while it receives or sends. An ICMP
 // error about one datagram never fails another: a send that encounters it is
-// retried. The option is errors.ErrUnsupported on systems other than Linux.
-// libuv calls it UV_UDP_LINUX_RECVERR.
+// retried. The option fails with errors.ErrUnsupported on systems other than
+// Linux. libuv calls it UV_UDP_LINUX_RECVERR.
 //
 // Only with this option does Linux report, with ENOBUFS, that the network
 // device's queue has no room for a datagram; without it, Linux drops such
@@ -344,12 +344,11 @@ func WithMaxAge(d time.Duration) Option {
 // encounters, and the errors of failed datagrams that were sent without a
 // completion function. Without an error handler such errors are only counted.
 //
-// A goroutine of the handle that does nothing else calls the function with one
-// error at a time, in order, so a slow function delays nothing. Up to 1,024
-// errors wait for it. Further ones are only counted, in
-// [Stats].UnreportedErrors, since strangers can cause any number of errors. The
-// function may call every method of the handle. [Conn.SetErrorHandler] sets it
-// later.
+// A goroutine of its own calls the function with one error at a time, in order,
+// so a slow function delays nothing else. Up to 1,024 errors wait for it.
+// Further ones are only counted, in [Stats].UnreportedErrors, since strangers
+// can cause any number of errors. The function may call every method of the
+// handle. [Conn.SetErrorHandler] sets it later.
 func WithErrorHandler(handle func(error)) Option {
 	return func(c *config) error {
 		if handle == nil {

@@ -44,13 +44,13 @@ type adapter struct {
 // one of them. [WithRecvQueue] has no effect on reads.
 //
 // Writes copy the datagram into the send queue, and wait for room until the
-// write deadline. A write that sends a lone datagram by itself returns the
-// system's answer; later failures go to the function set by
-// [WithErrorHandler]. What no UDP datagram can hold is EMSGSIZE, and an address
-// of a family that the socket does not have EAFNOSUPPORT. What is written while
-// there are more datagrams to read at once leaves with what is written after the
-// last of these, or when the next read waits, and after a few milliseconds at the
-// latest.
+// write deadline. A write that sends its datagram at once returns the system's
+// error; those of queued datagrams go to the function set by
+// [WithErrorHandler]. A payload that is too long for UDP fails with EMSGSIZE,
+// and an address of a family that the socket does not have with EAFNOSUPPORT.
+// While there is more to read, writes are held back: they leave with the first
+// write after the last datagram is read, when a read waits, or after a few
+// milliseconds at the latest.
 //
 // On a connected handle, a refusal by the peer's host is returned once, as
 // ECONNREFUSED, by the next read or a later write. On an unconnected handle that
@@ -120,11 +120,11 @@ func (a *adapter) read(p []byte, d *[1]Datagram) (int, error) {
 	return len(d[0].Payload), nil
 }
 
-// ReadDatagrams waits for a datagram until the read deadline, and sets the first
-// elements of ds to those that the system has returned with it, as many as ds
-// has room for; the next read begins with the others. It returns how many it
-// read: at least one, or 0 and an error, which is that of ReadFrom. With an empty
-// ds it returns at once.
+// ReadDatagrams waits for a datagram until the read deadline, and puts it into
+// ds with those that the system has returned with it, as many as there is room
+// for; the next read begins with the others. It returns how many it read: at
+// least one, or 0 and the error that ReadFrom would return. With an empty ds it
+// returns at once.
 //
 // Unlike those of other reads, the payloads are not copied and not truncated,
 // unless by [WithMaxDatagramSize]. They are lent to the caller, who may keep them
@@ -275,9 +275,9 @@ func (a *adapter) Close() error {
 // SetDeadline sets the read and the write deadline.
 func (a *adapter) SetDeadline(t time.Time) error { return a.setDeadline(t, &a.reading, &a.writing) }
 
-// SetReadDeadline sets the time after which reads fail with an error that
-// matches [os.ErrDeadlineExceeded], also those that wait already. The zero time
-// is never. A read that fails so loses no datagram.
+// SetReadDeadline sets the time after which reads, including those that wait
+// already, fail with an error that matches [os.ErrDeadlineExceeded], and lose
+// no datagram. The zero time means never.
 func (a *adapter) SetReadDeadline(t time.Time) error { return a.setDeadline(t, &a.reading) }
 
 // SetWriteDeadline sets the time until which writes wait for room in the send
@@ -301,9 +301,9 @@ func (a *adapter) SetReadBuffer(bytes int) error { return a.conn.SetReadBuffer(b
 func (a *adapter) SetWriteBuffer(bytes int) error { return a.conn.SetWriteBuffer(bytes) }
 
 // SyscallConn is [Conn.SyscallConn]. While the system coalesces received
-// datagrams, the Read method of the result is [errors.ErrUnsupported], since it
-// would return several of them glued together; with [OffloadBatch] the system
-// does not.
+// datagrams, the Read method of the result fails with [errors.ErrUnsupported],
+// since it would return several of them glued together; with [OffloadBatch] the
+// system does not.
 func (a *adapter) SyscallConn() (syscall.RawConn, error) {
 	raw, err := a.conn.SyscallConn()
 	if err != nil {

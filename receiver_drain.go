@@ -13,11 +13,12 @@ import (
 //
 // With [Conn.Recv], DrainRecv returns when the last datagram is in the channel,
 // which is then closed and stays readable: a loop over it ends by itself. With
-// [Conn.Serve] and [Conn.ServeBatch] it returns when the last call of the handler
-// has returned, and they return nil. Inside a handler it waits for itself. A
-// later Recv or Serve resumes. With a [PacketConn] it returns when the last
-// datagram has been read, and a read that waits then returns ECANCELED; since a
-// later read resumes, repeat DrainRecv until all readers have ended.
+// [Conn.Serve] and [Conn.ServeBatch] it returns when the last call of the
+// handler has returned, and they return nil. Inside a handler it blocks until
+// ctx ends. A later Recv or Serve resumes. With a [PacketConn] it returns when
+// the last datagram has been read, and a read that waits then returns
+// ECANCELED; since a later read resumes, repeat DrainRecv until all readers
+// have ended.
 //
 // If ctx ends first, DrainRecv stops receiving at once and returns ctx's error;
 // what was taken stays for the next Recv or Serve. StopRecv ends it with nil,

@@ -25,14 +25,15 @@ import (
 // If the system reports ENOBUFS, it has no room for the datagram, for instance
 // in a device queue. Send retries such a datagram, with pauses, for about 13
 // milliseconds before it fails; those behind it to the same destination wait.
-// If it fails, each of these is tried just once, until one is sent. Datagrams
+// If it fails, each of those is tried only once, until one is sent. Datagrams
 // to other destinations overtake them if they are among the next thousand
 // datagrams and the next mebibyte; later ones wait too.
 //
 // A handle without a socket is first bound to the wildcard address of the
-// destination's family. A destination is EISCONN on a connected handle. On an
-// unconnected UDP handle, a missing destination is EDESTADDRREQ. Port 0, which
-// no socket has, is EINVAL. libuv calls it uv_udp_send.
+// destination's family. On a connected handle, a datagram with a destination
+// fails with EISCONN; on an unconnected UDP handle, one without fails with
+// EDESTADDRREQ. Port 0, which no socket has, fails with EINVAL. libuv calls it
+// uv_udp_send.
 func (c *Conn) Send(ctx context.Context, d Datagram) error {
 	return c.queueSend(ctx, &d, nil, nil)
 }

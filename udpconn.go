@@ -16,10 +16,10 @@ import (
 // control messages. See [Conn.UDPConn].
 type UDPConn struct{ *adapter }
 
-// UDPConn returns the handle as libraries take it that use control messages,
-// such as quic-go. It shares everything with [Conn.PacketConn], whose rules hold.
-// Choose PacketConn for other libraries: some that find the methods of UDPConn
-// take the connection for a [net.UDPConn] and use its descriptor.
+// UDPConn returns the handle for libraries that use control messages, such as
+// quic-go. It shares everything with [Conn.PacketConn], and follows the same
+// rules. Use PacketConn for other libraries: some take whatever has the methods
+// of UDPConn for a [net.UDPConn], and use its descriptor.
 //
 // On Linux, reads return control messages in the system's layout: the traffic
 // class (IP_TOS, IPV6_TCLASS) and, if it is known, the address that the datagram
@@ -28,9 +28,10 @@ type UDPConn struct{ *adapter }
 // was no room for one. There is no UDP_GRO, since reads return single datagrams.
 //
 // Writes accept the same control messages, and UDP_SEGMENT: the payload is then
-// a run of datagrams of that size, which enters the send queue as a whole. Others
-// are EINVAL. On systems other than Linux, reads return no control messages, and
-// writes with some are [errors.ErrUnsupported].
+// a run of datagrams of that size, which enters the send queue as a whole.
+// Other control messages fail with EINVAL. On systems other than Linux, reads
+// return no control messages, and writes with some fail with
+// [errors.ErrUnsupported].
 func (c *Conn) UDPConn() *UDPConn {
 	if wire.KnowsMessages {
 		_ = c.set(socket.ReceiveTrafficClass, 1) // a socket that is not of UDP has none

@@ -10,7 +10,7 @@ import (
 )
 
 // Config configures a [Listener]. The zero Config has the defaults. A negative
-// Backlog, Queue or MaxSessions is EINVAL.
+// Backlog, Queue or MaxSessions fails with EINVAL.
 type Config struct {
 	// IdleTimeout ends a session that has neither received nor written a
 	// datagram for so long, and at most 1/16 longer. The default is 2 minutes,
@@ -28,16 +28,16 @@ type Config struct {
 	// and counted in [Stats].Dropped.
 	Queue int
 
-	// MaxSessions is how many sessions may be open, with those that wait for
-	// Accept. The default is 65,536. If there are more, datagrams of new peers
-	// are dropped and counted in [Stats].RefusedMax.
+	// MaxSessions is how many sessions may be open, including those that wait
+	// for Accept. The default is 65,536. If there are more, datagrams of new
+	// peers are dropped and counted in [Stats].RefusedMax.
 	MaxSessions int
 
 	// Admit, if not nil, decides on new peers. It is called with the first
-	// datagram of a peer, and, if it returns false, again with the next: no
-	// session is opened, and [Stats].RefusedAdmit is incremented. The datagram
-	// is valid until Admit returns, and its Release does nothing. If there is no
-	// room for a session, Admit is not called.
+	// datagram of a peer. If it returns false, no session is opened,
+	// [Stats].RefusedAdmit is incremented, and Admit is called again with the
+	// next. The datagram is valid until Admit returns, and its Release does
+	// nothing. If there is no room for a session, Admit is not called.
 	//
 	// Since anybody can forge the source of a datagram, Admit is where to let
 	// peers prove their addresses: it may answer with a cookie and admit those

@@ -95,8 +95,8 @@ func (c *Conn) LocalAddr() net.Addr { return net.UDPAddrFromAddrPort(c.flow.loca
 // system then refuses the datagram, the error goes to the handle's error
 // handler.
 //
-// A datagram that is too long for UDP is EMSGSIZE. Close ends waiting with
-// [net.ErrClosed].
+// A datagram that is too long for UDP fails with EMSGSIZE. Close ends waiting
+// with [net.ErrClosed].
 func (c *Conn) Write(b []byte) (int, error) {
 	if err := c.write(b); err != nil {
 		return 0, c.opError("write", err)

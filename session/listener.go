@@ -42,15 +42,14 @@ type Listener struct {
 	refusedClosed                            uint64
 }
 
-// Listen takes over receiving from handles: until it is given back, their Recv
-// and Serve return EALREADY. That is when the listener is closed and its last
-// session has ended. Sending with the handles remains possible.
+// Listen takes over receiving from handles: until the listener is closed and
+// its last session has ended, their Recv and Serve fail with EALREADY. Sending
+// with the handles remains possible.
 //
-// A handle without a socket is first bound to 0.0.0.0:0. If one of the handles
-// is already receiving, Listen returns EALREADY, and for handles of families
-// other than IPv4 and IPv6 [errors.ErrUnsupported]. No handles, a nil one, and
-// one given twice are EINVAL. If Listen fails, it has taken no datagram from
-// any handle.
+// A handle without a socket is first bound to 0.0.0.0:0. Listen returns
+// EALREADY if one of the handles is already receiving, [errors.ErrUnsupported]
+// if one is not of IPv4 or IPv6, and EINVAL if there is none or if one is nil
+// or given twice. If Listen fails, it has taken no datagram from any handle.
 //
 // Handles that share a port may all be given to one Listener, such as those of
 // a group: datagrams of one peer come to one session, whichever handle receives
@@ -182,7 +181,7 @@ func (l *Listener) Close() error {
 // Shutdown closes the listener, if that has not been done, and waits until the
 // accepted sessions have ended and the handles can be received from in other
 // ways. If ctx ends first, Shutdown closes the sessions and returns ctx's
-// error. Called from inside Admit or Handle, Shutdown waits for itself.
+// error. Inside Admit or Handle, Shutdown blocks until ctx ends.
 func (l *Listener) Shutdown(ctx context.Context) error {
 	if ctx == nil {
 		return l.opError("shutdown", errNilContext)

@@ -11,8 +11,9 @@ import (
 )
 
 // Read waits for a datagram and copies it to b. Of a datagram that is longer
-// than b the rest is lost. An empty datagram is 0, nil. After Recv has been
-// called, Read returns EALREADY.
+// than b the rest is lost: a bufio.Reader of the default size loses what is
+// beyond 4,096 bytes. An empty datagram is 0, nil. After Recv has been called,
+// Read returns EALREADY.
 //
 // When the session has ended, Read returns the error that Err returns.
 func (c *Conn) Read(b []byte) (int, error) {

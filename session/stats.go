@@ -20,7 +20,7 @@ type Stats struct {
 	RefusedClosed  uint64 // … after Close
 
 	Received  uint64 // datagrams of sessions, the first included
-	Delivered uint64 // of those given to readers or Config.Handle, or put into the channel of Conn.Recv
+	Delivered uint64 // … that were given to readers or Config.Handle, or put into the channel of Conn.Recv
 	Dropped   uint64 // … that found Config.Queue waiting
 	Discarded uint64 // … that were not read when their session ended
 	Held      uint64 // … that wait for readers
