@@ -8,8 +8,8 @@ import (
 	"example.com/datagram"
 )
 
-// A successor receives on the sockets of its predecessor. Usually it is another process, started
-// with the files.
+// A successor receives on the sockets of its predecessor. Usually it is another
+// process, started with the files.
 func ExampleOpenGroup() {
 	ctx := context.Background()
 	predecessor, err := datagram.ListenGroup(ctx, "udp", "127.0.0.1:0", 2)
@@ -28,7 +28,7 @@ func ExampleOpenGroup() {
 	for _, f := range files {
 		f.Close()
 	}
-	fmt.Println(successor.LocalAddr() == predecessor.LocalAddr())
+	fmt.Println("the same address:", successor.LocalAddr() == predecessor.LocalAddr())
 
 	// The successor receives. Now the predecessor ends.
 	if err := predecessor.DrainRecv(ctx); err != nil {
@@ -37,7 +37,7 @@ func ExampleOpenGroup() {
 	if err := predecessor.Shutdown(ctx); err != nil {
 		log.Fatal(err)
 	}
-	// Output: true
+	// Output: the same address: true
 }
 
 // Each handle gets what one of two processors has received.
@@ -48,6 +48,6 @@ func ExampleWithSteering() {
 		log.Fatal(err)
 	}
 	defer group.Close()
-	fmt.Println(len(group.Conns()), group.Conns()[0].Capabilities().Balancing)
-	// Output: 2 on
+	fmt.Println(len(group.Conns()), "handles, balancing", group.Conns()[0].Capabilities().Balancing)
+	// Output: 2 handles, balancing on
 }

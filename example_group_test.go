@@ -42,7 +42,8 @@ func ExampleListenGroup() {
 	// context canceled
 }
 
-// A server that ends answers all that it has taken from the system, and no more.
+// A server that ends answers what it has taken from the system, and takes no
+// more.
 func ExampleConn_DrainRecv() {
 	ctx := context.Background()
 	server, client := pair(ctx)
@@ -65,8 +66,10 @@ func ExampleConn_DrainRecv() {
 	if err := server.Shutdown(ctx); err != nil { // the last answer is sent
 		log.Fatal(err)
 	}
-	fmt.Println(<-served, errors.Is(server.Err(), net.ErrClosed))
+	fmt.Println("served:", <-served)
+	fmt.Println("closed:", errors.Is(server.Err(), net.ErrClosed))
 	// Output:
 	// a question
-	// <nil> true
+	// served: <nil>
+	// closed: true
 }

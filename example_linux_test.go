@@ -100,8 +100,10 @@ func ExampleConn_SetMulticastTTL() {
 	}
 	defer conn.Close()
 
-	fmt.Println(conn.MulticastTTL())
-	fmt.Println(conn.MulticastLoopback())
+	ttl, err := conn.MulticastTTL()
+	fmt.Println("TTL", ttl, err)
+	on, err := conn.MulticastLoopback()
+	fmt.Println("to this host:", on, err)
 	if err := conn.SetMulticastInterface(loopback); err != nil {
 		log.Fatal(err)
 	}
@@ -109,11 +111,11 @@ func ExampleConn_SetMulticastTTL() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(ifi.Flags&net.FlagLoopback != 0)
+	fmt.Println("by the loopback interface:", ifi.Flags&net.FlagLoopback != 0)
 	// Output:
-	// 4 <nil>
-	// false <nil>
-	// true
+	// TTL 4 <nil>
+	// to this host: false <nil>
+	// by the loopback interface: true
 }
 
 // A handle must be allowed to broadcast first.
@@ -173,6 +175,9 @@ func ExampleNetworkError() {
 		log.Fatal(err)
 	}
 	report := <-reports
-	fmt.Println(report.Dst == closed, report.Offender, errors.Is(report, syscall.ECONNREFUSED))
-	// Output: true 127.0.0.1 true
+	fmt.Println("about the datagram:", report.Dst == closed)
+	fmt.Println("refused:", errors.Is(report, syscall.ECONNREFUSED), "by", report.Offender)
+	// Output:
+	// about the datagram: true
+	// refused: true by 127.0.0.1
 }

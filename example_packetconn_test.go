@@ -42,15 +42,15 @@ func ExampleConn_PacketConn() {
 
 	conn.SetReadDeadline(time.Now().Add(time.Millisecond))
 	_, err = conn.Read(p)
-	fmt.Println(errors.Is(err, os.ErrDeadlineExceeded))
+	fmt.Println("deadline exceeded:", errors.Is(err, os.ErrDeadlineExceeded))
 
 	conn.Close()
 	server.PacketConn().Close()
-	fmt.Println(errors.Is(<-served, net.ErrClosed))
+	fmt.Println("closed:", errors.Is(<-served, net.ErrClosed))
 	// Output:
 	// hello <nil>
-	// true
-	// true
+	// deadline exceeded: true
+	// closed: true
 }
 
 func ExampleConn_UDPConn() {
@@ -71,7 +71,6 @@ func ExampleConn_UDPConn() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Printf("%s %v\n", p[:n], from.AddrPort() == client.LocalAddr())
-	// Output:
-	// hello true
+	fmt.Printf("%s, from the client: %v\n", p[:n], from.AddrPort() == client.LocalAddr())
+	// Output: hello, from the client: true
 }

@@ -76,8 +76,8 @@ func Example_gracefulStopOfLoop() {
 		defer cancel()
 		return server.Shutdown(deadline)
 	}
-	fmt.Println(run(), server.Stats().Sent)
-	// Output: <nil> 3
+	fmt.Println(run(), "answered", server.Stats().Sent)
+	// Output: <nil> answered 3
 }
 
 // Several goroutines read one channel. Each datagram goes to one of them.
@@ -107,8 +107,8 @@ func Example_workers() {
 	}
 	server.StopRecv() // closes the channel: the workers end when it is empty
 	workers.Wait()
-	fmt.Println(sum, server.Err(), server.Close())
-	// Output: 6 <nil> <nil>
+	fmt.Println("sum of the answers:", sum, server.Err(), server.Close())
+	// Output: sum of the answers: 6 <nil> <nil>
 }
 
 // A client chooses the local address by binding the handle before it connects.
@@ -131,8 +131,8 @@ func ExampleConn_Connect_localAddress() {
 	}
 	sendAll(ctx, client, "hello")
 	d := <-server.Recv()
-	fmt.Println(d.Addr == local)
-	// Output: true
+	fmt.Println("from the chosen address:", d.Addr == local)
+	// Output: from the chosen address: true
 }
 
 // A service on every interface. Meta.IfIndex tells which one a datagram came in
@@ -190,6 +190,6 @@ func ExampleConn_SetErrorHandler() {
 	})
 	client.Recv() // the error is met by receiving, or by a later send
 	sendAll(ctx, client, "anybody there?")
-	fmt.Println(errors.Is(<-failed, syscall.ECONNREFUSED))
-	// Output: true
+	fmt.Println("refused:", errors.Is(<-failed, syscall.ECONNREFUSED))
+	// Output: refused: true
 }

@@ -43,16 +43,16 @@ func ExampleConn_Recv() {
 
 	sendAll(ctx, client, "one", "two", "")
 	for d := range server.Recv() {
-		fmt.Printf("%q %v\n", d.Payload, d.Addr == client.LocalAddr())
+		fmt.Printf("%q, from the client: %v\n", d.Payload, d.Addr == client.LocalAddr())
 		if len(d.Payload) == 0 {
 			break
 		}
 		d.Release()
 	}
 	// Output:
-	// "one" true
-	// "two" true
-	// "" true
+	// "one", from the client: true
+	// "two", from the client: true
+	// "", from the client: true
 }
 
 // Serve handles datagrams on the calling goroutine until its context ends.
@@ -98,14 +98,14 @@ func ExampleConn_StopRecv() {
 	if err := server.StopRecv(); err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println("stopped:", server.Err(), server.Active())
+	fmt.Println("active:", server.Active(), "error:", server.Err())
 
 	for range 2 {
 		fmt.Printf("%s\n", (<-server.Recv()).Payload)
 	}
 	// Output:
 	// 1
-	// stopped: <nil> false
+	// active: false error: <nil>
 	// 2
 	// 3
 }
@@ -125,11 +125,11 @@ func ExampleConn_Err() {
 		for d := range received {
 			d.Release()
 		}
-		fmt.Println(conn.Err() == nil, errors.Is(conn.Err(), net.ErrClosed))
+		fmt.Println("stopped:", conn.Err() == nil, "closed:", errors.Is(conn.Err(), net.ErrClosed))
 	}
 	// Output:
-	// true false
-	// false true
+	// stopped: true closed: false
+	// stopped: false closed: true
 }
 
 // A slow reader gets the newest datagrams, and Stats counts those that were
@@ -167,8 +167,8 @@ func ExampleWithMaxAge() {
 	for server.Stats().StaleDrops == 0 {
 		runtime.Gosched()
 	}
-	fmt.Println(len(received))
-	// Output: 0
+	fmt.Println("left:", len(received))
+	// Output: left: 0
 }
 
 // Longer datagrams are truncated.
@@ -206,8 +206,11 @@ func ExampleWithMetadata() {
 
 	sendAll(ctx, client, "hello")
 	meta := (<-server.Recv()).Meta
-	fmt.Println(meta.Local, meta.HopLimit, meta.TrafficClass>>2, meta.ECN() == datagram.NotECT, !meta.Time.IsZero())
-	// Output: 127.0.0.1 7 46 true true
+	fmt.Println("to", meta.Local, "hop limit", meta.HopLimit, "DSCP", meta.TrafficClass>>2)
+	fmt.Println("without ECN:", meta.ECN() == datagram.NotECT, "with a time:", !meta.Time.IsZero())
+	// Output:
+	// to 127.0.0.1 hop limit 7 DSCP 46
+	// without ECN: true with a time: true
 }
 
 // A payload is valid until its release. A clone belongs to the program.

@@ -85,8 +85,8 @@ func ExampleConn_TryQueue() {
 			log.Fatal(err)
 		}
 	}
-	fmt.Println(queued + dropped)
-	// Output: 1000
+	fmt.Println("queued or dropped:", queued+dropped)
+	// Output: queued or dropped: 1000
 }
 
 // TrySend makes the system call at once. Where that would block, fall back to
@@ -123,12 +123,12 @@ func ExampleConn_TrySendBatch() {
 		{Payload: make([]byte, 65_508)},
 		{Payload: []byte("not tried")},
 	})
-	fmt.Println(n, errors.Is(err, syscall.EMSGSIZE))
+	fmt.Println(n, "sent, then one too long:", errors.Is(err, syscall.EMSGSIZE))
 	for range n {
 		fmt.Printf("%s\n", (<-server.Recv()).Payload)
 	}
 	// Output:
-	// 2 true
+	// 2 sent, then one too long: true
 	// first
 	// second
 }
@@ -144,8 +144,8 @@ func ExampleConn_Flush() {
 	if err := client.Flush(ctx); err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(client.SendQueueCount(), client.SendQueueSize(), client.Stats().Sent)
-	// Output: 0 0 3
+	fmt.Println(client.SendQueueCount(), "datagrams,", client.SendQueueSize(), "bytes queued,", client.Stats().Sent, "sent")
+	// Output: 0 datagrams, 0 bytes queued, 3 sent
 }
 
 // Shutdown sends what is queued before it closes the handle.
@@ -158,12 +158,14 @@ func ExampleConn_Shutdown() {
 	if err := client.Shutdown(ctx); err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(client.Stats().Sent, errors.Is(client.Send(ctx, datagram.Datagram{}), net.ErrClosed))
+	fmt.Println("sent:", client.Stats().Sent)
+	fmt.Println("closed:", errors.Is(client.Send(ctx, datagram.Datagram{}), net.ErrClosed))
 	for range 2 {
 		fmt.Printf("%s\n", (<-server.Recv()).Payload)
 	}
 	// Output:
-	// 2 true
+	// sent: 2
+	// closed: true
 	// last
 	// words
 }
@@ -184,9 +186,9 @@ func ExampleConn_Done() {
 	}()
 	sendAll(ctx, client, "hello")
 	<-server.Done()
-	fmt.Println(handled)
-	fmt.Println(errors.Is(<-served, net.ErrClosed))
+	fmt.Println("handled:", handled)
+	fmt.Println("closed:", errors.Is(<-served, net.ErrClosed))
 	// Output:
-	// 1
-	// true
+	// handled: 1
+	// closed: true
 }

@@ -117,8 +117,8 @@ func ExampleListen() {
 	defer conn.Close()
 
 	ttl, err := conn.TTL()
-	fmt.Println(conn.LocalAddr().Addr(), ttl, err)
-	// Output: 127.0.0.1 8 <nil>
+	fmt.Println("bound to", conn.LocalAddr().Addr(), "with TTL", ttl, err)
+	// Output: bound to 127.0.0.1 with TTL 8 <nil>
 }
 
 func ExampleDial() {
@@ -135,8 +135,11 @@ func ExampleDial() {
 	}
 	defer client.Close()
 
-	fmt.Println(client.RemoteAddr() == server.LocalAddr(), client.LocalAddr().Addr())
-	// Output: true 127.0.0.1
+	fmt.Println("connected to the server:", client.RemoteAddr() == server.LocalAddr())
+	fmt.Println("from", client.LocalAddr().Addr())
+	// Output:
+	// connected to the server: true
+	// from 127.0.0.1
 }
 
 // New returns a handle without a socket.
@@ -146,14 +149,14 @@ func ExampleNew() {
 		log.Fatal(err)
 	}
 	defer conn.Close()
-	fmt.Println("local address:", conn.LocalAddr().IsValid())
+	fmt.Println("has a local address:", conn.LocalAddr().IsValid())
 
 	// The first use creates the socket. Call Bind to choose the address.
 	_, err = conn.TrySend(datagram.To(netip.MustParseAddrPort("127.0.0.1:9"), []byte("x")))
-	fmt.Println("local address:", conn.LocalAddr().IsValid(), err)
+	fmt.Println("has a local address:", conn.LocalAddr().IsValid(), err)
 	// Output:
-	// local address: false
-	// local address: true <nil>
+	// has a local address: false
+	// has a local address: true <nil>
 }
 
 func ExampleConn_Bind() {
@@ -165,12 +168,11 @@ func ExampleConn_Bind() {
 	defer conn.Close()
 
 	fmt.Println(conn.Bind(ctx, "udp4", "127.0.0.1:0"))
-	// A handle can be bound only once.
 	err = conn.Bind(ctx, "udp4", "127.0.0.1:0")
-	fmt.Println(errors.Is(err, syscall.EINVAL))
+	fmt.Println("can be bound only once:", errors.Is(err, syscall.EINVAL))
 	// Output:
 	// <nil>
-	// true
+	// can be bound only once: true
 }
 
 func ExampleConn_Connect() {
@@ -189,20 +191,21 @@ func ExampleConn_Connect() {
 	if err := conn.Connect(peer.LocalAddr()); err != nil {
 		log.Fatal(err)
 	}
-	// A connected handle sends without an address, and rejects one.
 	fmt.Println(conn.Send(ctx, datagram.Datagram{Payload: []byte("to the peer")}))
 	err = conn.Send(ctx, datagram.To(peer.LocalAddr(), []byte("to the peer")))
-	fmt.Println(errors.Is(err, syscall.EISCONN))
+	fmt.Println("rejects an address:", errors.Is(err, syscall.EISCONN))
 
 	local := conn.LocalAddr()
 	if err := conn.Disconnect(); err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(conn.RemoteAddr().IsValid(), conn.LocalAddr() == local)
+	fmt.Println("connected:", conn.RemoteAddr().IsValid())
+	fmt.Println("the same local address:", conn.LocalAddr() == local)
 	// Output:
 	// <nil>
-	// true
-	// false true
+	// rejects an address: true
+	// connected: false
+	// the same local address: true
 }
 
 func ExampleResolve() {
@@ -242,11 +245,11 @@ func ExampleConn_SetTTL() {
 	defer conn.Close()
 
 	fmt.Println(conn.SetTTL(16)) // remembered until there is a socket
-	fmt.Println(errors.Is(conn.SetTTL(256), syscall.EINVAL))
+	fmt.Println("256 is too much:", errors.Is(conn.SetTTL(256), syscall.EINVAL))
 	fmt.Println(conn.TTL())
 	// Output:
 	// <nil>
-	// true
+	// 256 is too much: true
 	// 16 <nil>
 }
 
@@ -267,8 +270,8 @@ func ExampleConn_SetReadBuffer() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(granted >= wanted)
-	// Output: true
+	fmt.Println("at least what was requested:", granted >= wanted)
+	// Output: at least what was requested: true
 }
 
 // The function gets each socket before it is bound, like that of
@@ -300,10 +303,10 @@ func ExampleConn_SyscallConn() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	err = raw.Control(func(fd uintptr) { fmt.Println(fd > 0) })
+	err = raw.Control(func(fd uintptr) { fmt.Println("a descriptor:", fd > 0) })
 	fmt.Println(err)
 	// Output:
-	// true
+	// a descriptor: true
 	// <nil>
 }
 
@@ -312,6 +315,6 @@ func ExampleInterfaceByAddr() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(ifi.Flags&net.FlagLoopback != 0)
-	// Output: true
+	fmt.Println("loopback:", ifi.Flags&net.FlagLoopback != 0)
+	// Output: loopback: true
 }

@@ -194,10 +194,10 @@ func ExampleFaults() {
 	defer conn.Close()
 	for range 3 {
 		_, err := conn.TrySend(datagram.To(conn.LocalAddr(), []byte("hello")))
-		fmt.Println(err == nil)
+		fmt.Println("no buffers:", errors.Is(err, syscall.ENOBUFS))
 	}
 	// Output:
-	// true
-	// false
-	// true
+	// no buffers: false
+	// no buffers: true
+	// no buffers: false
 }
