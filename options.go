@@ -73,7 +73,7 @@ func newConfig(opts []Option) (config, error) {
 	switch c.environment {
 	case "", "none", "batch", "nogso", "nogro":
 	default:
-		return c, invalid(offloadVariable + "=" + c.environment)
+		return c, invalid(offloadVariable + "=" + c.environment + " is not none, batch, nogso or nogro")
 	}
 	for _, opt := range opts {
 		if opt == nil {

@@ -56,7 +56,7 @@ type Fault struct {
 	Probability float64
 
 	// Delay is how long the call takes before it fails or proceeds. Close ends
-	// it, and StopRecv ends that of a receive. Do not delay OpSetOption or
+	// the delay, and StopRecv that of a receive. Do not delay OpSetOption or
 	// OpOption in bubbles of testing/synctest: the handle is locked meanwhile,
 	// as it is during the system call.
 	Delay time.Duration

@@ -13,7 +13,7 @@ import (
 // Backlog, Queue or MaxSessions fails with EINVAL.
 type Config struct {
 	// IdleTimeout ends a session that has neither received nor written a
-	// datagram for so long, and at most 1/16 longer. The default is 2 minutes,
+	// datagram for that long, or up to 1/16 longer. The default is 2 minutes,
 	// the least time for which NATs keep a mapping (RFC 4787, REQ-5). Sessions
 	// with a negative IdleTimeout never become idle.
 	IdleTimeout time.Duration

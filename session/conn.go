@@ -176,8 +176,8 @@ func (c *Conn) SetDeadline(t time.Time) error {
 }
 
 // SetReadDeadline sets the deadline of Read and Receive; the zero time means
-// none. Once it has passed, they fail with [os.ErrDeadlineExceeded], also those
-// that are waiting, and leave the datagrams to later calls.
+// none. Once it has passed, they fail with [os.ErrDeadlineExceeded], including
+// those that wait, and leave the datagrams to later calls.
 func (c *Conn) SetReadDeadline(t time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -185,8 +185,8 @@ func (c *Conn) SetReadDeadline(t time.Time) error {
 }
 
 // SetWriteDeadline sets the deadline of Write; the zero time means none. Once
-// it has passed, Write fails with [os.ErrDeadlineExceeded], also where it waits
-// for room.
+// it has passed, Write fails with [os.ErrDeadlineExceeded], even if it is
+// waiting for room.
 func (c *Conn) SetWriteDeadline(t time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

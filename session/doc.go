@@ -38,8 +38,8 @@
 // # Life cycle of a listener
 //
 // [Listen] takes over receiving from its handles. [Listener.Close] ends
-// accepting and what waits for Accept, but not the accepted sessions;
-// [Listener.Shutdown] waits for these too. When the last session has ended,
+// accepting and the sessions that wait for Accept, but not the accepted ones;
+// [Listener.Shutdown] waits for these. When the last session has ended,
 // receiving is given back: Recv and Serve work on the handles again. The
 // listener never closes a handle; close them after Shutdown.
 //
@@ -48,10 +48,10 @@
 //
 // # Strangers
 //
-// Anybody can send from any number of forged addresses. Sessions, those of them
-// that wait for Accept, and the datagrams of each are bounded by [Config], and
-// everything else is dropped and counted in [Stats]. Forged peers can use up
-// these bounds and so keep out new peers, though not those that have a session.
+// Anybody can send from any number of forged addresses. [Config] bounds the
+// sessions, those that wait for Accept, and the datagrams of each; what is
+// beyond is dropped and counted in [Stats]. Forged peers can use up these
+// bounds and so keep out new peers, though not those that have a session.
 // Config.Admit prevents that: it opens sessions only for peers that have proved
 // their address.
 //
