@@ -9,13 +9,34 @@ import (
 	"example.com/datagram/internal/wire"
 )
 
-// appendControl appends the control messages that d asks for. connection must
-// be held.
+// wantsControl reports whether control messages go with d. Those to a group
+// wider than the link carry its zone, since the kernel heeds that of the
+// address only for narrower ones (__ipv6_addr_needs_scope_id).
+func (d *Outgoing) wantsControl() bool { return d.Control != nil || d.toZonedGroup() }
+
+func (d *Outgoing) toZonedGroup() bool {
+	a := d.Addr.Addr()
+	return a.Zone() != "" && a.IsMulticast() && !a.IsLinkLocalMulticast() && !a.IsInterfaceLocalMulticast()
+}
+
+// appendControl appends the control messages that d wants. connection must be
+// held.
 func (k *kernelSocket) appendControl(b []byte, d *Outgoing) ([]byte, error) {
 	if k.family == Other {
 		return nil, errors.ErrUnsupported
 	}
-	c, v4 := *d.Control, k.sendsIPv4(d.Addr)
+	var c Control
+	if d.Control != nil {
+		c = *d.Control
+	}
+	v4 := k.sendsIPv4(d.Addr)
+	if c.IfIndex == 0 && c.Local.Zone() == "" && d.toZonedGroup() {
+		index, err := k.zones.Index(d.Addr.Addr().Zone())
+		if err != nil {
+			return nil, err
+		}
+		c.IfIndex = int(index)
+	}
 	if v4 && systems.SendInterface.IPv4.Here() && c.IfIndex != 0 && !c.Local.IsValid() && k.isBoundToSource() {
 		c.Local = k.source // packet information without a source would override it
 	}

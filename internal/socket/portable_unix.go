@@ -142,7 +142,7 @@ func (p *portableSocket) transmit(a *attempt, d *Outgoing) error {
 	if err != nil {
 		return err
 	}
-	if d.Control != nil && (len(d.Payload) > 0 || emptyControl) {
+	if d.wantsControl() && (len(d.Payload) > 0 || emptyControl) {
 		if a.oob, err = p.appendControl(a.control[:0], d); err != nil {
 			return err
 		}

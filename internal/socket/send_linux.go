@@ -294,7 +294,7 @@ func (t *transfer) message(d *Outgoing, run batch.Run) error {
 		h.Name = (*byte)(unsafe.Pointer(&t.names[i]))
 	}
 	control := t.control[i][:0]
-	if d.Control != nil {
+	if d.wantsControl() {
 		if control, err = s.appendControl(control, d); err != nil {
 			return err
 		}

@@ -152,6 +152,26 @@ func TestMulticastOutgoingInterface(t *testing.T) {
 	})
 }
 
+// Linux itself heeds the zone of a destination only if that is link-local.
+func TestMulticastZoneOfWideGroup(t *testing.T) {
+	l := newTwoLANs(t)
+	group := netip.MustParseAddr("ff05::7")
+	sender := listenIn(t, l.near, "udp6", ":0")
+	for i := range l.far {
+		receiver := listenIn(t, l.far[i], "udp6", "[::]:7777")
+		membership(t, receiver.JoinGroup(group, l.farEnd[i]))
+		zoned := netip.AddrPortFrom(group.WithZone(l.nearEnd[i].Name), 7777)
+		conntest.Send(t, sender, datagram.To(zoned, []byte("zoned")))
+		conntest.Expect(t, receiver, "zoned")
+
+		// The interface of the metadata counts more, as for other destinations.
+		named := datagram.To(netip.AddrPortFrom(group.WithZone(l.nearEnd[1-i].Name), 7777), []byte("named"))
+		named.Meta.IfIndex = l.nearEnd[i].Index
+		conntest.Send(t, sender, named)
+		conntest.Expect(t, receiver, "named")
+	}
+}
+
 // wildcard is the wildcard address of a family.
 func wildcard(f family) netip.Addr {
 	if f.group.Is4() {
