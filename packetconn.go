@@ -239,7 +239,7 @@ func (a *adapter) send(d *Datagram, oob []byte, named bool) error {
 		case v4 && s.info.Family == socket.IPv6, !v4 && s.info.Family == socket.IPv4:
 			return syscall.EAFNOSUPPORT
 		case d.Meta.Local.IsValid() && d.Meta.Local.Is4() != v4:
-			return syscall.EINVAL
+			return invalid("source of another family")
 		case len(d.Payload) > batch.MaxPayload(to.Addr()):
 			return syscall.EMSGSIZE
 		}

@@ -178,8 +178,11 @@ func TestBadControlMessages(t *testing.T) {
 	} {
 		_, _, err := u.WriteMsgUDPAddrPort([]byte("x"), oob, c.LocalAddr())
 		want := "control messages"
-		if name == "negative interface" {
+		switch name {
+		case "negative interface":
 			want = "interface index"
+		case "PKTINFO from IPv6":
+			want = "source of another family"
 		}
 		if op := (*net.OpError)(nil); !errors.As(err, &op) || !errors.Is(err, syscall.EINVAL) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want EINVAL for the %s", name, err, want)
