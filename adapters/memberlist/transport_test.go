@@ -93,6 +93,9 @@ func TestCluster(t *testing.T) {
 
 // TestTimestamp reads a packet some time after it has arrived.
 func TestTimestamp(t *testing.T) {
+	if runtime.GOOS == "linux" {
+		conntest.AwaitTimeStamps(t)
+	}
 	a, b := newTransport(t, "127.0.0.1"), newTransport(t, "127.0.0.1")
 	before := time.Now()
 	for _, payload := range []string{"first", "ping"} {
