@@ -56,6 +56,12 @@ type kernelSocket struct {
 
 	toldAhead int // how many changes were told before their ECONNABORTED came: see restore
 
+	// taking is held by the system calls that receive, and guards interrupted: a deadline alone
+	// does not end a receive that has begun, nor one that the poller finds readable before the
+	// goroutine that waited has run.
+	taking      sync.Mutex
+	interrupted bool
+
 	pending pendingErrors
 	// hearsErrors says that somebody had asked for network errors when the socket
 	// was opened: see hears.
@@ -65,8 +71,15 @@ type kernelSocket struct {
 // past is a deadline that has always passed.
 var past = time.Unix(1, 0)
 
-func (k *kernelSocket) Interrupt() { _ = k.file.SetReadDeadline(past) }
-func (k *kernelSocket) Resume()    { _ = k.file.SetReadDeadline(time.Time{}) }
+func (k *kernelSocket) Interrupt() { k.setInterrupted(true, past) }
+func (k *kernelSocket) Resume()    { k.setInterrupted(false, time.Time{}) }
+
+func (k *kernelSocket) setInterrupted(interrupted bool, deadline time.Time) {
+	k.taking.Lock()
+	k.interrupted = interrupted
+	k.taking.Unlock()
+	_ = k.file.SetReadDeadline(deadline)
+}
 
 func (k *kernelSocket) Counters() *Counters { return &k.counters }
 

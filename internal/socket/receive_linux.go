@@ -96,7 +96,7 @@ type receiving struct {
 }
 
 func (r *receiving) init(s *linuxSocket) {
-	r.socket, r.want, r.read = s, 1, r.recvmmsg
+	r.socket, r.want, r.read = s, 1, r.take
 }
 
 func (s *linuxSocket) Receive(b *Batch) error {
@@ -187,6 +187,13 @@ func (r *receiving) adaptWatcher() {
 			_ = watched.toPoller()
 		}
 	}
+}
+
+// take is recvmmsg, unless the socket is interrupted: then waiting ends at once.
+func (r *receiving) take(fd uintptr) bool {
+	r.socket.taking.Lock()
+	defer r.socket.taking.Unlock()
+	return !r.socket.interrupted && r.recvmmsg(fd)
 }
 
 // recvmmsg is called when the poller takes the descriptor for readable. It holds

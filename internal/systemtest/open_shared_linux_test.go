@@ -351,6 +351,26 @@ func TestFileIsADuplicate(t *testing.T) {
 	conntest.Expect(t, again, "still here")
 }
 
+// TestStoppedHandleLeavesTheRest receives on two handles of one socket in turn. What arrives after one has stopped is
+// the other's.
+func TestStoppedHandleLeavesTheRest(t *testing.T) {
+	c := conntest.Loopback(t)
+	f, err := c.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	sender := conntest.SocketTo(t, c)
+	handles := []*datagram.Conn{c, conntest.Open(t, f)}
+	for i := range 100 {
+		receiving := handles[i%2]
+		ch := receiving.Recv()
+		conntest.WriteNumbers(t, sender, i, i+1)
+		conntest.ExpectNumbers(t, ch, i, i+1)
+		conntest.ExpectError(t, "StopRecv", receiving.StopRecv(), nil)
+	}
+}
+
 // B7 of libuv: an opened IPv6 socket got the settings of IPv4.
 func TestOpenedIPv6SocketHasItsSettings(t *testing.T) {
 	for _, only := range []int{0, 1} {
