@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"runtime"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -177,6 +178,23 @@ func TestDrainRecvEndsEarly(t *testing.T) {
 			next := expectRest(t, ch, 0)
 			conntest.ExpectNumbers(t, c.Recv(), next, n)
 		})
+	}
+}
+
+// TestDrainRecvEndsNoLaterSession receives again as soon as calls of DrainRecv have been given up.
+func TestDrainRecvEndsNoLaterSession(t *testing.T) {
+	const n = 5
+	for range 100 {
+		c, _, ch := clogged(t, n)
+		ctx, cancel := context.WithCancel(background)
+		drained := []<-chan error{drain(ctx, c), drain(ctx, c), drain(ctx, c)}
+		runtime.Gosched()
+		cancel()
+		for _, d := range drained {
+			conntest.ExpectBare(t, "DrainRecv", await.Value(t, "DrainRecv", d), context.Canceled)
+		}
+		conntest.ExpectNumbers(t, c.Recv(), expectRest(t, ch, 0), n)
+		conntest.ExpectError(t, "Close", c.Close(), nil)
 	}
 }
 

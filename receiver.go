@@ -152,9 +152,12 @@ func (r *receiver) end(state receiveState, err error) {
 	if was == stopped && state == stopped || was == closed {
 		return
 	}
+	session := r.session
 	r.withdraw()
-	if r.state != was { // another call ended it meanwhile
-		r.end(state, err)
+	if r.session != session { // another call ended it meanwhile, and the next is not meant
+		if state == closed {
+			r.end(closed, err)
+		}
 		return
 	}
 	r.enterState(state, err)

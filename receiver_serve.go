@@ -69,10 +69,12 @@ func (r *receiver) endWith(ctx context.Context, session uint64) (forget func()) 
 	}
 }
 
-// cancel ends the session because a context has ended. mu must be held.
+// cancel ends the session, if there is one, because a context has ended. mu must be held.
 func (r *receiver) cancel() {
-	r.cancelled = r.session
-	r.end(stopped, nil)
+	if r.state != stopped {
+		r.cancelled = r.session
+		r.end(stopped, nil)
+	}
 }
 
 // isCancelled reports whether ctx has ended the session, or another context that it has ended with. mu must be held.
