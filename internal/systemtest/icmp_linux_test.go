@@ -160,6 +160,8 @@ func TestRawSocketConnectedToAPort(t *testing.T) {
 	if err := c.Send(background, datagram.To(loopback, []byte("before"))); err != nil {
 		t.Fatal(err)
 	}
+	ch := c.Recv()
+	conntest.AwaitHeld(t, c, 1) // what Connect is to keep
 	if err := c.Connect(loopback); err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +169,7 @@ func TestRawSocketConnectedToAPort(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"before", "after"} {
-		d := await.Value(t, "a packet", c.Recv())
+		d := await.Value(t, "a packet", ch)
 		if got := string(d.Payload[ipv4.HeaderLen:]); got != want {
 			t.Errorf("received %q, want %q", got, want)
 		}
