@@ -77,7 +77,7 @@ func (r *receiver) cancel() {
 	}
 }
 
-// isCancelled reports whether ctx has ended the session, or another context that it has ended with. mu must be held.
+// isCancelled reports whether the session ended because a context did, and ctx has ended too. mu must be held.
 func (r *receiver) isCancelled(ctx context.Context, session uint64) bool {
 	return r.cancelled == session && ctx.Err() != nil
 }
