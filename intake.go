@@ -10,6 +10,7 @@ import (
 // a time.
 type intake struct {
 	batch    socket.Batch
+	received int // datagrams in the batch
 	message  int // index of the message that next reads
 	offset   int // in that message's payload
 	part     int // of that message's chunk
@@ -27,9 +28,19 @@ const copyShare = 8
 // all.
 const partsPerCopy = 64
 
-// begin makes next start with what was received.
-func (in *intake) begin() {
+// begin makes next start with what was received. It returns the number of datagrams, and of their bytes
+// when truncated to limit.
+func (in *intake) begin(limit int) (datagrams, bytes int) {
 	in.message, in.failures, in.lent, in.trimmed = 0, 0, false, false
+	in.received = 0
+	for i := range in.batch.Messages {
+		m := &in.batch.Messages[i]
+		n := batch.Segments(len(m.Payload), m.SegmentSize)
+		last := len(m.Payload) - (n-1)*m.SegmentSize
+		in.received += n
+		bytes += (n-1)*min(m.SegmentSize, limit) + min(last, limit)
+	}
+	return in.received, bytes
 }
 
 // lend lends the memory of all messages, so that datagrams outlast the intake. Otherwise they are
@@ -115,18 +126,6 @@ func (in *intake) next(d *Datagram, limit int) bool {
 	return true
 }
 
-// size returns the number of received datagrams, and of their bytes when truncated to limit.
-func (in *intake) size(limit int) (datagrams, bytes int) {
-	for i := range in.batch.Messages {
-		m := &in.batch.Messages[i]
-		n := batch.Segments(len(m.Payload), m.SegmentSize)
-		last := len(m.Payload) - (n-1)*m.SegmentSize
-		datagrams += n
-		bytes += (n-1)*min(m.SegmentSize, limit) + min(last, limit)
-	}
-	return datagrams, bytes
-}
-
 // isEmpty reports whether next has nothing to return.
 func (in *intake) isEmpty() bool { return in.message >= len(in.batch.Messages) }
 
@@ -141,5 +140,5 @@ func (in *intake) trim() {
 // free frees the memory for receiving. Lent memory stays lent.
 func (in *intake) free() {
 	in.batch.Free()
-	in.message, in.lent = 0, false
+	in.received, in.message, in.lent = 0, 0, false
 }

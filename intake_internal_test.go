@@ -39,7 +39,7 @@ func FuzzIntake(f *testing.F) {
 			})
 			want = append(want, bytes.Clone(payload))
 		}
-		in.begin()
+		datagrams, payloads := in.begin(limit)
 		in.lend()
 		checkParts(t, in.batch.Messages)
 		var lent []Datagram
@@ -72,6 +72,12 @@ func FuzzIntake(f *testing.F) {
 		var d Datagram
 		if in.next(&d, limit) || !in.isEmpty() {
 			t.Fatal("a datagram too many")
+		}
+		for _, d := range lent {
+			payloads -= len(d.Payload)
+		}
+		if datagrams != len(lent) || payloads != 0 {
+			t.Fatalf("%d datagrams and %d bytes too many were counted", datagrams-len(lent), payloads)
 		}
 		// What was released serves others, what was not does not.
 		kept := lent[len(lent)/2:]
@@ -120,7 +126,7 @@ func TestSetAsideLends(t *testing.T) {
 	r := receiver{config: receiveConfig{maxDatagram: 100}}
 	chunk := buffer.Get(buffer.Size)
 	r.intake.batch.Messages = []socket.Incoming{{Payload: chunk.Bytes[:10], Chunk: chunk}}
-	r.intake.begin()
+	r.intake.begin(r.config.maxDatagram)
 	r.setAside()
 	var d Datagram
 	if !r.pending.PopFront(&d) || d.lease == (buffer.Lease{}) {

@@ -242,11 +242,10 @@ func (r *receiver) receive() {
 		return
 	}
 	r.strangers.received(before, r.intake.batch.Waited)
-	r.intake.begin()
+	r.ledger.receive(r.intake.begin(r.config.maxDatagram))
 	if r.state != reading { // readers copy
 		r.intake.lend()
 	}
-	r.ledger.receive(&r.intake, r.config.maxDatagram)
 	for range r.intake.batch.ControlErrors {
 		r.config.reporter.receiveError(socket.ErrControl)
 	}

@@ -18,8 +18,7 @@ type receiveLedger struct {
 	lastDrops   uint32
 }
 
-func (l *receiveLedger) receive(in *intake, limit int) {
-	datagrams, bytes := in.size(limit)
+func (l *receiveLedger) receive(datagrams, bytes int) {
 	l.received += uint64(datagrams)
 	l.bytes += uint64(bytes)
 }

@@ -62,8 +62,7 @@ func (r *receiver) holdWrites() {
 	switch more := r.hasMore(); {
 	case more && r.writes != heldBack:
 		r.writes = heldBack
-		datagrams, _ := r.intake.size(0)
-		r.config.beginReads(r.pending.Len() + datagrams)
+		r.config.beginReads(r.pending.Len() + r.intake.received)
 	case !more && r.writes == heldBack:
 		r.writes = due
 		r.config.lastOfBatch()
