@@ -1,10 +1,16 @@
 package session
 
 import (
+	"net"
 	"net/netip"
+	"os"
+	"syscall"
 	"testing"
+	"time"
 
 	"example.com/datagram"
+	"example.com/datagram/datagramtest"
+	"example.com/datagram/internal/testing/await"
 	"example.com/datagram/internal/testing/conntest"
 )
 
@@ -42,6 +48,38 @@ func TestPeerMovesBetweenHandles(t *testing.T) {
 	}
 	if s := l.Stats(); s.Opened != 1 || s.Received != 3 || s.Delivered != 3 {
 		t.Errorf("%+v", s)
+	}
+}
+
+// TestWriteNoticesLate lets a write deadline pass, and a session end, after a Write has looked at them and before it
+// waits for room.
+func TestWriteNoticesLate(t *testing.T) {
+	full := datagramtest.NewFaults(1, datagramtest.Fault{Op: datagramtest.OpSend, Probability: 1, Err: syscall.EAGAIN})
+	l, err := Listen(Config{}, conntest.Loopback(t, datagram.WithSendQueue(1, 1), full.Option()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Shutdown(conntest.EndedContext(t))
+	d := datagram.To(netip.MustParseAddrPort("127.0.0.2:9"), []byte("x"))
+	l.handles[0].receive([]datagram.Datagram{d})
+	c, err := l.AcceptContext(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Write([]byte("fills the queue")); err != nil {
+		t.Fatal(err)
+	}
+	for _, end := range []struct {
+		by   func() error
+		want error
+	}{
+		{func() error { return c.SetWriteDeadline(time.Unix(0, 0)) }, os.ErrDeadlineExceeded},
+		{c.Close, net.ErrClosed},
+	} {
+		if err := end.by(); err != nil {
+			t.Fatal(err)
+		}
+		await.Return(t, "the write", func() { conntest.ExpectError(t, "the write", c.writeWhenRoom(d), end.want) })
 	}
 }
 
