@@ -300,10 +300,10 @@ func (a *adapter) SetReadBuffer(bytes int) error { return a.conn.SetReadBuffer(b
 // SetWriteBuffer is [Conn.SetWriteBuffer].
 func (a *adapter) SetWriteBuffer(bytes int) error { return a.conn.SetWriteBuffer(bytes) }
 
-// SyscallConn is [Conn.SyscallConn]. While the system coalesces received
-// datagrams, the Read method of the result fails with [errors.ErrUnsupported],
-// since it would return several of them glued together; with [OffloadBatch] the
-// system does not.
+// SyscallConn is [Conn.SyscallConn]. Deadlines do not end its waits. While the
+// system coalesces received datagrams, the Read method of the result fails with
+// [errors.ErrUnsupported], since it would return several of them glued together;
+// with [OffloadBatch] the system does not.
 func (a *adapter) SyscallConn() (syscall.RawConn, error) {
 	raw, err := a.conn.SyscallConn()
 	if err != nil {
