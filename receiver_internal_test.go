@@ -1,6 +1,7 @@
 package datagram
 
 import (
+	"context"
 	"net/netip"
 	"os"
 	"runtime"
@@ -67,6 +68,59 @@ func TestConnectedHandleTrustsTheSystem(t *testing.T) {
 				t.Errorf("%d dropped", s.PolicyDrops)
 			}
 		})
+	}
+}
+
+// An endingSocket calls a function before each receive returns.
+type endingSocket struct {
+	socket.Socket
+	end func()
+}
+
+func (s *endingSocket) Receive(b *socket.Batch) error {
+	defer s.end()
+	return s.Socket.Receive(b)
+}
+
+// What was being received when a session ended is left to the next.
+func TestEndDuringReceive(t *testing.T) {
+	for name, serve := range map[string]func(ctx context.Context, c *Conn, handled func()) error{
+		"Serve": func(ctx context.Context, c *Conn, handled func()) error {
+			return c.Serve(ctx, func(Datagram) { handled() })
+		},
+		"ServeBatch": func(ctx context.Context, c *Conn, handled func()) error {
+			return c.ServeBatch(ctx, func([]Datagram) { handled() })
+		},
+	} {
+		for _, want := range []error{nil, context.Canceled} { // after StopRecv, and when the context ends
+			c, err := New()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			end := cancel
+			if want == nil {
+				end = func() { c.StopRecv() }
+			}
+			real, err := socket.Kernel{}.Listen(ctx, "udp4", "127.0.0.1:0", c.socketConfig())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := c.adopt(&endingSocket{real, end}, nil); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := c.TrySend(To(c.LocalAddr(), []byte("late"))); err != nil {
+				t.Fatal(err)
+			}
+			if err := serve(ctx, c, func() { t.Errorf("%s called its handler", name) }); err != want {
+				t.Errorf("%s: %v, want %v", name, err, want)
+			}
+			if d := await.Value(t, "what was left", c.Recv()); string(d.Payload) != "late" {
+				t.Errorf("%s left %q", name, d.Payload)
+			}
+		}
 	}
 }
 

@@ -8,8 +8,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"example.com/datagram"
+	"example.com/datagram/datagramtest"
 	"example.com/datagram/internal/testing/await"
 	"example.com/datagram/internal/testing/conntest"
 	"example.com/datagram/internal/testing/testenv"
@@ -182,6 +185,53 @@ func TestServeBatchAfterItsHandlerEnds(t *testing.T) {
 			if got := conntest.Text(t, c.Recv()); got != "second" {
 				t.Errorf("received %q", got)
 			}
+		})
+	}
+}
+
+// What a handler queues leaves as soon as it ends, not only when a timer would let it go.
+func TestServeBatchSendsAtOnce(t *testing.T) {
+	for name, end := range map[string]func(){"returns": func() {}, "panics": func() { panic("on purpose") }, "exits": runtime.Goexit} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				network := datagramtest.NewNetwork(1, datagramtest.Link{})
+				defer network.Close()
+				c, err := network.Listen(background, "udp4", "10.0.0.1:7")
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer c.Close()
+				peer, err := network.Dial(background, "udp4", "10.0.0.1:7")
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer peer.Close()
+				const questions = 2 // what answers a single one does not wait
+				for range questions {
+					conntest.TrySend(t, peer, conntest.ToPeer("question"))
+				}
+				start := time.Now()
+				go func() {
+					defer func() { _ = recover() }()
+					c.ServeBatch(background, func(batch []datagram.Datagram) {
+						if len(batch) != questions {
+							t.Errorf("%d datagrams came together, want %d", len(batch), questions)
+						}
+						for _, d := range batch {
+							if err := c.TryQueue(d.Reply(d.Payload)); err != nil {
+								t.Error(err)
+							}
+						}
+						end()
+					})
+				}()
+				for range questions {
+					<-peer.Recv()
+				}
+				if late := time.Since(start); late > 0 {
+					t.Errorf("answered after %v", late)
+				}
+			})
 		})
 	}
 }
