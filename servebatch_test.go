@@ -191,6 +191,7 @@ func TestServeBatchAfterItsHandlerEnds(t *testing.T) {
 
 // What a handler queues leaves as soon as it ends, not only when a timer would let it go.
 func TestServeBatchSendsAtOnce(t *testing.T) {
+	t.Setenv("DATAGRAM_OFFLOAD", "") // the simulated network has batches
 	for name, end := range map[string]func(){"returns": func() {}, "panics": func() { panic("on purpose") }, "exits": runtime.Goexit} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
