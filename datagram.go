@@ -2,7 +2,6 @@ package datagram
 
 import (
 	"bytes"
-	"cmp"
 	"math"
 	"net"
 	"net/netip"
@@ -92,10 +91,10 @@ const (
 
 // check returns an error if a field is not in the range that a send accepts.
 func (m *Metadata) check() error {
-	if m.HopLimit == int(uint8(m.HopLimit)) && 0 <= m.IfIndex && m.IfIndex <= math.MaxInt32 {
-		return nil
+	if err := checkRange("hop limit", m.HopLimit, 0, math.MaxUint8); err != nil {
+		return err
 	}
-	return cmp.Or(checkRange("hop limit", m.HopLimit, 0, math.MaxUint8), checkRange("interface index", m.IfIndex, 0, math.MaxInt32))
+	return checkRange("interface index", m.IfIndex, 0, math.MaxInt32)
 }
 
 // ECN returns the lower two bits of the traffic class.
