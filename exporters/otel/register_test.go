@@ -125,6 +125,27 @@ func everyFieldIsExported[S any](t *testing.T, register func(m meters, s S)) {
 	}
 }
 
+// expect checks some of the values.
+func (m meters) expect(t *testing.T, want map[string]int64) {
+	t.Helper()
+	values := m.collect(t)
+	for name, want := range want {
+		if got, ok := values[name]; !ok || got != want {
+			t.Errorf("%s is %d, want %d", name, got, want)
+		}
+	}
+}
+
+// expectNone checks that what was unregistered is measured no more.
+func (m meters) expectNone(t *testing.T, attribute string) {
+	t.Helper()
+	for name := range m.collect(t) {
+		if strings.Contains(name, attribute) {
+			t.Errorf("after Unregister: %s", name)
+		}
+	}
+}
+
 // Two real handles share the instruments; an unregistered one is measured no more.
 func TestHandles(t *testing.T) {
 	server := conntest.Loopback(t)
@@ -139,24 +160,15 @@ func TestHandles(t *testing.T) {
 	if err := peer.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	values := m.collect(t)
-	for name, want := range map[string]int64{
+	m.expect(t, map[string]int64{
 		"datagram.count datagram.handle=peer,network.io.direction=transmit,network.transport=udp": 1,
 		"datagram.io datagram.handle=peer,network.io.direction=transmit,network.transport=udp":    5,
 		"datagram.count datagram.handle=server,network.io.direction=receive":                      1,
-	} {
-		if got, ok := values[name]; !ok || got != want {
-			t.Errorf("%s is %d, want %d", name, got, want)
-		}
-	}
+	})
 	if err := registration.Unregister(); err != nil {
 		t.Fatal(err)
 	}
-	for name := range m.collect(t) {
-		if strings.Contains(name, "datagram.handle=peer") {
-			t.Errorf("after Unregister: %s", name)
-		}
-	}
+	m.expectNone(t, "datagram.handle=peer")
 }
 
 // A real listener is measured beside its handle, and an unregistered one no more.
@@ -177,8 +189,7 @@ func TestListener(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.Close() // the datagram is not read
-	values := m.collect(t)
-	for name, want := range map[string]int64{
+	m.expect(t, map[string]int64{
 		"datagram.session.count datagram.listener=server":                              0,
 		"datagram.session.opened datagram.listener=server":                             1,
 		"datagram.session.ended datagram.end.reason=close,datagram.listener=server":    1,
@@ -186,19 +197,11 @@ func TestListener(t *testing.T) {
 		"datagram.session.dropped datagram.drop.reason=end,datagram.listener=server":   1,
 		"datagram.session.dropped datagram.drop.reason=queue,datagram.listener=server": 0,
 		"datagram.count datagram.handle=server,network.io.direction=receive":           1,
-	} {
-		if got, ok := values[name]; !ok || got != want {
-			t.Errorf("%s is %d, want %d", name, got, want)
-		}
-	}
+	})
 	if err := registration.Unregister(); err != nil {
 		t.Fatal(err)
 	}
-	for name := range m.collect(t) {
-		if strings.Contains(name, "datagram.listener") {
-			t.Errorf("after Unregister: %s", name)
-		}
-	}
+	m.expectNone(t, "datagram.listener")
 }
 
 func TestBadArguments(t *testing.T) {
