@@ -29,7 +29,10 @@ func (f *fakeSocket) Info() socket.Info                                 { return
 func newQueue(t *testing.T, config Config) (*Queue, *fakeSocket) {
 	t.Helper()
 	var running sync.WaitGroup
-	config.Count, config.Bytes = max(config.Count, 1), max(config.Bytes, 10)
+	config.Count = max(config.Count, 1)
+	if config.Bytes == 0 {
+		config.Bytes = 1 << 20 // no limit for what is not about it
+	}
 	config.Enter, config.Leave = func() { running.Add(1) }, running.Done
 	config.Describe = func(_ netip.AddrPort, _ *socket.Name, err error) error { return err }
 	q, f := new(Queue), new(fakeSocket)
