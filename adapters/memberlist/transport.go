@@ -16,6 +16,7 @@ import (
 	"net/netip"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/hashicorp/go-sockaddr"
@@ -46,16 +47,9 @@ var _ memberlist.NodeAwareTransport = (*Transport)(nil)
 // lets the system choose. The handle has the given options, besides a receive
 // buffer as large as memberlist's own.
 func NewTransport(ctx context.Context, addr string, port int, options ...datagram.Option) (*Transport, error) {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(addr, strconv.Itoa(port)))
-	if err != nil {
-		return nil, err
-	}
-	streams := listener.(*net.TCPListener)
-	port = streams.Addr().(*net.TCPAddr).Port
 	options = append([]datagram.Option{datagram.WithReadBuffer(readBuffer), datagram.WithMetadata(datagram.MetaTime)}, options...)
-	conn, err := datagram.Listen(ctx, "udp", net.JoinHostPort(addr, strconv.Itoa(port)), options...)
+	conn, streams, err := listen(ctx, addr, port, options)
 	if err != nil {
-		streams.Close()
 		return nil, err
 	}
 	t := &Transport{
@@ -76,6 +70,28 @@ func NewTransport(ctx context.Context, addr string, port int, options ...datagra
 		return cmp.Or(failed, err)
 	})
 	return t, nil
+}
+
+// maxTries is how many ports listen tries if the system may choose. So does memberlist's own transport.
+const maxTries = 10
+
+// listen listens on a port for both packets and streams.
+func listen(ctx context.Context, addr string, port int, options []datagram.Option) (*datagram.Conn, *net.TCPListener, error) {
+	for try := 1; ; try++ {
+		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(addr, strconv.Itoa(port)))
+		if err != nil {
+			return nil, nil, err
+		}
+		chosen := listener.Addr().(*net.TCPAddr).Port
+		conn, err := datagram.Listen(ctx, "udp", net.JoinHostPort(addr, strconv.Itoa(chosen)), options...)
+		if err == nil {
+			return conn, listener.(*net.TCPListener), nil
+		}
+		defer listener.Close() // not before the system has chosen another port
+		if port != 0 || !errors.Is(err, syscall.EADDRINUSE) || try == maxTries {
+			return nil, nil, err
+		}
+	}
 }
 
 // Conn returns the handle that packets go through, for statistics and settings.
