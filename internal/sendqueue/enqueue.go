@@ -21,6 +21,12 @@ func (q *Queue) Enqueue(ctx context.Context, d *socket.Outgoing, control *socket
 	if err := q.makeRoom(ctx, 1, size); err != nil {
 		return err
 	}
+	if done == nil && len(bufs) == 0 && q.isAlone() {
+		if err := q.sendAlone(d, control); err != nil && q.config.Failed != nil {
+			q.config.Failed(d.Addr, d.Name, err)
+		}
+		return nil
+	}
 	q.append(d, control, bufs, size, done)
 	q.dispatch(done == nil)
 	return nil
