@@ -3,12 +3,9 @@ package datagram_test
 import (
 	"context"
 	"errors"
-	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/netip"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -47,7 +44,7 @@ func TestCloseEndsWaitingCalls(t *testing.T) {
 
 func TestCloseReturnsWhenThePortIsFree(t *testing.T) {
 	for range 50 {
-		c := onQuietPort(t)
+		c := conntest.QuietPort(t)
 		local := c.LocalAddr()
 		c.Recv()
 		conntest.TrySend(t, c, datagram.To(local, []byte("to itself")))
@@ -59,22 +56,6 @@ func TestCloseReturnsWhenThePortIsFree(t *testing.T) {
 		}
 		again.Close()
 		conntest.Listen(t, "udp4", local.String())
-	}
-}
-
-// onQuietPort returns a handle on a port that the system gives to nobody by itself (net.ipv4.ip_local_port_range).
-func onQuietPort(t *testing.T) *datagram.Conn {
-	t.Helper()
-	for {
-		c, err := datagram.Listen(background, "udp4", fmt.Sprint("127.0.0.1:", 10_000+rand.IntN(20_000)))
-		if errors.Is(err, syscall.EADDRINUSE) {
-			continue
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		conntest.CloseAtEnd(t, c)
-		return c
 	}
 }
 

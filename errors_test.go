@@ -164,15 +164,13 @@ func TestTransientErrorsDoNotEndReceiving(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			failures := make(chan error, 10)
 			c := conntest.Loopback(t, datagram.WithErrorHandler(func(err error) { failures <- err }))
-			peer := conntest.Socket(t)
-			addr := conntest.AddrOf(peer)
+			peer := conntest.QuietPort(t)
+			addr := peer.LocalAddr()
 			if err := c.Connect(addr); err != nil {
 				t.Fatal(err)
 			}
 			received := start(t, c)
-			if _, err := peer.WriteToUDPAddrPort([]byte("before"), c.LocalAddr()); err != nil {
-				t.Fatal(err)
-			}
+			conntest.TrySend(t, peer, datagram.To(c.LocalAddr(), []byte("before")))
 			if got := await.Value(t, "a datagram", received); got != "before" {
 				t.Fatalf("received %q", got)
 			}
@@ -192,14 +190,8 @@ func TestTransientErrorsDoNotEndReceiving(t *testing.T) {
 			}
 			conntest.ExpectError(t, "Err", c.Err(), nil)
 
-			back, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(addr))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer back.Close()
-			if _, err := back.WriteToUDPAddrPort([]byte("after"), c.LocalAddr()); err != nil {
-				t.Fatal(err)
-			}
+			back := conntest.Listen(t, "udp4", addr.String())
+			conntest.TrySend(t, back, datagram.To(c.LocalAddr(), []byte("after")))
 			if got := await.Value(t, "a datagram after the errors", received); got != "after" {
 				t.Errorf("received %q", got)
 			}

@@ -62,10 +62,12 @@ func TestCluster(t *testing.T) {
 				t.Cleanup(func() { m.Shutdown() })
 				members, received = append(members, m), append(received, inbox)
 			}
-			for _, m := range members[1:] {
-				if _, err := m.Join([]string{members[0].LocalNode().Address()}); err != nil {
+			var addresses []string
+			for _, m := range members { // each with all before it: news may be lost
+				if _, err := m.Join(addresses); err != nil {
 					t.Fatal(err)
 				}
+				addresses = append(addresses, m.LocalNode().Address())
 			}
 			for i, m := range members {
 				await.Until(t, "three members", func() bool { return m.NumMembers() == 3 })

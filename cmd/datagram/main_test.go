@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"example.com/datagram/internal/testing/conntest"
 	"example.com/datagram/internal/testing/program"
 	"example.com/datagram/internal/testing/testenv"
 )
@@ -433,7 +434,8 @@ func loopbackName(t *testing.T) string {
 // freePort returns a port that was free a moment ago.
 func freePort(t *testing.T) string {
 	t.Helper()
-	conn := loopback(t)
+	conn := conntest.QuietPort(t)
+	port := conn.LocalAddr().Port()
 	conn.Close()
-	return strconv.Itoa(conn.LocalAddr().(*net.UDPAddr).Port)
+	return strconv.Itoa(int(port))
 }

@@ -331,7 +331,7 @@ func TestDestroyedAmongNetworkErrors(t *testing.T) {
 		t.Run(address, func(t *testing.T) {
 			told := make(chan error, 100)
 			c := conntest.Listen(t, "udp4", address, datagram.WithNetworkErrors(), datagram.WithErrorHandler(func(err error) { told <- err }))
-			peer := conntest.Loopback(t)
+			peer := conntest.QuietPort(t)
 			at := peer.LocalAddr()
 			if err := c.Connect(at); err != nil {
 				t.Fatal(err)

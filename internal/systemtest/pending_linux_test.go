@@ -80,8 +80,8 @@ func TestPendingErrorFailsNoSend(t *testing.T) {
 		for name, send := range ways {
 			t.Run(name, func(t *testing.T) {
 				told := make(chan error, 10)
-				peer := conntest.Socket(t)
-				addr := conntest.AddrOf(peer)
+				peer := conntest.QuietPort(t)
+				addr := peer.LocalAddr()
 				c := conntest.Loopback(t, append(opts, datagram.WithErrorHandler(func(err error) { told <- err }))...)
 				if err := c.Connect(addr); err != nil {
 					t.Fatal(err)

@@ -4,10 +4,14 @@ package conntest
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"example.com/datagram"
@@ -96,6 +100,18 @@ func Reachable(c *datagram.Conn) netip.AddrPort {
 		return netip.AddrPortFrom(Localhost6, local.Port())
 	}
 	return local
+}
+
+// QuietPort returns a handle on a port that, once it is closed, the system gives to nobody by itself
+// (net.ipv4.ip_local_port_range).
+func QuietPort(tb testing.TB) *datagram.Conn {
+	tb.Helper()
+	for {
+		c, err := datagram.Listen(tb.Context(), "udp4", fmt.Sprint("127.0.0.1:", 10_000+rand.IntN(20_000)))
+		if !errors.Is(err, syscall.EADDRINUSE) {
+			return made(tb)(c, err)
+		}
+	}
 }
 
 // DeadAddr returns an address that refuses datagrams until the test ends: its port is taken by a handle that
