@@ -69,6 +69,9 @@ func TestLone(t *testing.T) {
 				t.Errorf("returned %v, want %v", err, answer)
 			}
 		}
+		if err := q.Flush(await.Context(t), true); err != nil {
+			t.Errorf("Flush: %v", err)
+		}
 		if c := q.Counts(); c != (Counts{Accepted: 2, Sent: 1, SentBytes: 1, Errors: 1}) {
 			t.Errorf("counted %+v", c)
 		}
@@ -76,6 +79,23 @@ func TestLone(t *testing.T) {
 			t.Errorf("told %d times of one failure", told)
 		}
 	})
+}
+
+// A payload in pieces must be put together first.
+func TestPiecesAreNotLone(t *testing.T) {
+	q, f := newQueue(t, Config{})
+	becomeSlow(q)
+	var sent string
+	f.send = func(ds []socket.Outgoing, _ bool) (int, error) {
+		sent = string(ds[0].Payload)
+		return 1, nil
+	}
+	if err := q.Enqueue(t.Context(), &socket.Outgoing{Payload: []byte("p")}, nil, [][]byte{[]byte("q")}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if sent != "pq" {
+		t.Errorf("sent %q", sent)
+	}
 }
 
 // Without room, the datagram stays in the queue as a copy, and a worker sends it.

@@ -171,3 +171,37 @@ func TestBatchDoesNotHoldUpTheLine(t *testing.T) {
 		q.EndBatch()
 	})
 }
+
+// A sourceFunc is a Source.
+type sourceFunc func(i int) (*socket.Outgoing, *socket.Control, error)
+
+func (f sourceFunc) Next(i int) (*socket.Outgoing, *socket.Control, error) { return f(i) }
+
+// What waits for room is validated anew when there is some. If it may no longer be sent, the next in line gets the room.
+func TestSourceFailsAfterItsWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFullQueue(t, Config{Count: 1})
+		calls := 0
+		result := make(chan error, 1)
+		go func() {
+			n, err := f.EnqueueAll(t.Context(), 1, sourceFunc(func(int) (*socket.Outgoing, *socket.Control, error) {
+				if calls++; calls > 1 {
+					return nil, nil, errRefused
+				}
+				return new(socket.Outgoing), nil, nil
+			}))
+			if n != 0 {
+				t.Errorf("%d accepted", n)
+			}
+			result <- err
+		}()
+		synctest.Wait()
+		f.enqueue(t.Context(), 1, 1)
+		f.take <- struct{}{}
+		if err := <-result; err != errRefused {
+			t.Errorf("%v, want %v", err, errRefused)
+		}
+		f.expect(1)
+		close(f.take)
+	})
+}

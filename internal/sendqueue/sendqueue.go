@@ -18,8 +18,9 @@
 //     called in order of acceptance (completion.go). If it has none and failed, Config.Failed is
 //     called at once.
 //
-// Try submits datagrams without the queue (try.go). Write accepts what a caller that knows package
-// net writes (write.go).
+// A datagram that comes alone is submitted by its caller and not copied (lone.go). Try submits
+// datagrams without the queue (try.go). Write accepts what a caller that knows package net writes
+// (write.go).
 package sendqueue
 
 import (
