@@ -126,7 +126,7 @@ func (c Capabilities) LogValue() slog.Value { return slog.GroupValue(c.rows()...
 func (c *Conn) Capabilities() Capabilities {
 	s, err := c.existing()
 	if err != nil {
-		none := Feature{Reason: err.Error()}
+		none := Feature{Reason: noSocket(err)}
 		return Capabilities{
 			System: socket.System(), Batch: none, GSO: none, GRO: none,
 			Local: none, HopLimit: none, TrafficClass: none, Time: none,

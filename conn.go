@@ -323,11 +323,8 @@ func (c *Conn) String() string {
 		network = s.info.Network
 	}
 	s, err := c.existing()
-	switch {
-	case err == net.ErrClosed:
-		return network + ", closed"
-	case err != nil:
-		return network + ", no socket yet"
+	if err != nil {
+		return network + ", " + noSocket(err)
 	}
 	local, remote := c.LocalAddr(), c.RemoteAddr()
 	switch {
@@ -339,6 +336,14 @@ func (c *Conn) String() string {
 		return network + ", not bound"
 	}
 	return network
+}
+
+// noSocket tells why there is no socket. err is the error of existing.
+func noSocket(err error) string {
+	if err == net.ErrClosed {
+		return "closed"
+	}
+	return "no socket yet"
 }
 
 // SyscallConn returns raw access to the socket. The socket stays as it is, so a

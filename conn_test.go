@@ -475,6 +475,17 @@ func TestLookupEndsWithItsContext(t *testing.T) {
 	}
 }
 
+// A handle without a socket uses nothing, and says why.
+func TestCapabilitiesWithoutSocket(t *testing.T) {
+	c := conntest.New(t)
+	for _, want := range []string{"no socket yet", "closed"} {
+		if got := c.Capabilities(); got.GSO != (datagram.Feature{Reason: want}) || got.Time != got.GSO {
+			t.Errorf("%v, want off: %s", got, want)
+		}
+		c.Close()
+	}
+}
+
 // What a log shows of a handle is a line that names it.
 func TestConnString(t *testing.T) {
 	check := func(c *datagram.Conn, want string) {

@@ -232,6 +232,9 @@ func (d *Datagram) moveTo(p []byte) {
 // [WithMetadata]. A reply to a link-local sender leaves by the interface that d
 // arrived on. A reply to a datagram received on a connected handle has no
 // address, since it goes to the peer. Reply does not copy the payload.
+//
+// Strangers choose the address of the sender, so that sending a reply may fail,
+// for example with EINVAL for port 0. A server should go on.
 func (d Datagram) Reply(payload []byte) Datagram {
 	reply := Datagram{Payload: payload}
 	if d.connected { // the source is settled too

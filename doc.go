@@ -13,12 +13,12 @@
 //	}
 //	defer conn.Close()
 //	for d := range conn.Recv() {
-//		if err := conn.Send(ctx, d.Reply(d.Payload)); err != nil {
-//			return err
+//		if err := conn.Send(context.Background(), d.Reply(d.Payload)); err != nil {
+//			log.Print(err) // go on: strangers choose the address that this answers
 //		}
 //		d.Release()
 //	}
-//	return conn.Err() // nil if StopRecv has ended the loop
+//	return conn.Err() // why the loop has ended
 //
 // Multiple goroutines may call methods on a Conn simultaneously.
 //
@@ -178,12 +178,11 @@
 // # Systems
 //
 // On Linux everything above holds. On macOS, FreeBSD, NetBSD, OpenBSD and
-// Windows each system call moves one datagram. On macOS and the BSDs, most
-// settings of a handle on "udp" and a wildcard affect only IPv6; use "udp4" or
-// "udp6". Other differences are documented with the methods and options they
-// concern. A request that the system cannot fulfil fails with an error that
-// matches [errors.ErrUnsupported]; defaults that it cannot honour show in
-// Capabilities.
+// Windows each system call moves one datagram. Other differences are documented
+// with the methods and options they concern. A request that the system cannot
+// fulfil fails with an error that matches [errors.ErrUnsupported]; defaults that
+// it cannot honour show in Capabilities. On macOS, FreeBSD and NetBSD, most
+// settings of a handle on "udp" and a wildcard fail so; use "udp4" or "udp6".
 //
 // # From libuv
 //

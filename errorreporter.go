@@ -25,7 +25,7 @@ type errorReporter struct {
 	dropped  uint64 // errors that found the list full
 }
 
-// maxReports is how many errors may wait for the handler. Each takes some 300 bytes.
+// maxReports is how many errors may wait for the handler. Each takes up to 256 bytes.
 const maxReports = 1024
 
 // An errorReport is an error for the handler, without what takes time to find out.

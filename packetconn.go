@@ -280,8 +280,9 @@ func (a *adapter) SetDeadline(t time.Time) error { return a.setDeadline(t, &a.re
 // no datagram. The zero time means never.
 func (a *adapter) SetReadDeadline(t time.Time) error { return a.setDeadline(t, &a.reading) }
 
-// SetWriteDeadline sets the time until which writes wait for room in the send
-// queue.
+// SetWriteDeadline sets the time after which writes, including those that wait
+// for room in the send queue, fail with an error that matches
+// [os.ErrDeadlineExceeded]. The zero time means never.
 func (a *adapter) SetWriteDeadline(t time.Time) error { return a.setDeadline(t, &a.writing) }
 
 func (a *adapter) setDeadline(t time.Time, deadlines ...*deadline.Deadline) error {

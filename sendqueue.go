@@ -17,8 +17,10 @@ import (
 // already ended, Send accepts nothing. Waiting senders are served in order of
 // arrival.
 //
-// Send does not wait until the datagram is sent. If the system refuses it, the
-// error goes to the function set by [WithErrorHandler] and is counted in
+// Send does not wait until the datagram is sent: [Conn.Close] drops what is
+// queued, [Conn.Flush] and [Conn.Shutdown] wait for it. Settings that change
+// meanwhile, for example by [Conn.SetTTL], apply to it; [Metadata] belongs to
+// one datagram. If the system refuses the datagram, the error goes to the function set by [WithErrorHandler] and is counted in
 // [Stats]; to learn the outcome of one datagram, use [Conn.SendFunc]. Datagrams
 // to one destination leave in the order in which they were accepted.
 //

@@ -139,7 +139,7 @@ func (c *Conn) SetTTL(ttl int) error { return c.set(socket.TTL, ttl) }
 func (c *Conn) TTL() (int, error) { return c.get(socket.TTL) }
 
 // SetReadBuffer sets the size of the system's receive buffer in bytes. A size
-// that is negative or does not fit into 32 bits returns EINVAL. libuv calls it
+// that is negative or exceeds 2,147,483,647 returns EINVAL. libuv calls it
 // uv_recv_buffer_size.
 //
 // Linux and Windows round and cap the size without an error. The limit of Linux

@@ -80,9 +80,9 @@ func (n *Network) Dial(ctx context.Context, network, address string, opts ...dat
 func (n *Network) Option() datagram.Option { return onNetwork(opener{network: n}) }
 
 // Close stops all traffic. Datagrams in transit are lost, and the sockets of
-// all handles on the network are closed: receiving ends, and calls return
-// [net.ErrClosed]. The handles must still be closed. A second Close returns
-// net.ErrClosed.
+// all handles on the network are closed: receiving ends, and system calls fail
+// with [net.ErrClosed], also those for what is queued. The handles must still be
+// closed. A second Close returns net.ErrClosed.
 func (n *Network) Close() error {
 	n.lock()
 	defer n.mu.Unlock()

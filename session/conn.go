@@ -177,7 +177,8 @@ func (c *Conn) SetDeadline(t time.Time) error {
 
 // SetReadDeadline sets the deadline of Read and Receive; the zero time means
 // none. Once it has passed, they fail with [os.ErrDeadlineExceeded], including
-// those that wait, and leave the datagrams to later calls.
+// those that wait, and leave the datagrams to later calls. The session of an
+// idle peer fails with the same error for good: [Conn.Err] tells them apart.
 func (c *Conn) SetReadDeadline(t time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -221,8 +222,9 @@ func (c *Conn) writeDeadlinePassed() {
 
 // Close ends the session. It wakes readers and writers with [net.ErrClosed],
 // drops what has not been read, and frees the session's memory. What was
-// written is still sent. The handle stays open, and the peer's next datagram
-// opens a new session. A second Close returns net.ErrClosed.
+// written is still sent, unless the handle is closed first. The handle stays
+// open, and the peer's next datagram opens a new session. A second Close returns
+// net.ErrClosed.
 func (c *Conn) Close() error {
 	l := c.handle.listener
 	l.mu.Lock()
@@ -240,9 +242,10 @@ func (c *Conn) hasEnded() bool {
 	return c.ended
 }
 
-// Err returns nil while the session can be read from, [os.ErrDeadlineExceeded]
-// if it was idle, [net.ErrClosed] if it or its handle was closed or the
-// handle's receiving stopped, and otherwise the error of the handle.
+// Err returns nil while the session receives, [os.ErrDeadlineExceeded] if it
+// was idle, [net.ErrClosed] if it or its handle was closed or the handle's
+// receiving stopped, and otherwise the error of the handle. What was received
+// before receiving stopped can still be read.
 func (c *Conn) Err() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -25,9 +25,9 @@
 //
 // UDP has no end of a connection. A session ends when the program closes it, or
 // when for Config.IdleTimeout no datagram has gone either way: a program whose
-// protocol knows when a peer has left should call [Conn.Close]. It also ends
-// with its handle. Then reading fails with the error that [Conn.Err] returns.
-// The peer's next datagram opens a new session.
+// protocol knows when a peer has left should call [Conn.Close]. The peer's next
+// datagram then opens a new session. A session also ends with its handle.
+// [Conn.Err] tells why a session has ended.
 //
 // There are three ways to read, each with bounds on what waits for a slow
 // reader: [Conn.Read] copies a datagram, [Conn.Receive] lends it with its
@@ -41,7 +41,9 @@
 // accepting and the sessions that wait for Accept, but not the accepted ones;
 // [Listener.Shutdown] waits for these. When the last session has ended,
 // receiving is given back: Recv and Serve work on the handles again. The
-// listener never closes a handle; close them after Shutdown.
+// listener never closes a handle. After Shutdown call [datagram.Conn.Shutdown]
+// for each, which sends what the sessions have written; [datagram.Conn.Close]
+// drops it.
 //
 // If a handle's receiving is stopped by [datagram.Conn.StopRecv], what has been
 // received can still be accepted, read and answered.

@@ -15,7 +15,7 @@ import (
 // and is the [net.Listener] of these sessions.
 //
 // Multiple goroutines may call methods on a Listener simultaneously. Errors are
-// *[net.OpError] values.
+// *[net.OpError] values, except those of contexts.
 type Listener struct {
 	config Config
 	addr   net.Addr

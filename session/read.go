@@ -15,7 +15,7 @@ import (
 // beyond 4,096 bytes. An empty datagram is 0, nil. After Recv has been called,
 // Read returns EALREADY.
 //
-// When the session has ended, Read returns the error that Err returns.
+// When the session has ended, the error of Read wraps that of [Conn.Err].
 func (c *Conn) Read(b []byte) (int, error) {
 	r := readers.Get().(*reader)
 	defer r.free()

@@ -15,7 +15,7 @@ import (
 // What a stranger can make a receiver hold while its reader is slow, in bytes. SECURITY.md states these figures.
 const (
 	// slots is how many messages are taken from the system together, each into a chunk of its own.
-	slots = 64
+	slots = 32
 	// channel is what the channel holds by default, in datagrams.
 	channel = 16
 	// anyBound is the most there can be: a chunk for each message that waits, and one of copies.
