@@ -18,9 +18,9 @@ import "net/netip"
 // count in the ordinals of their path, so the filter does not change the fate
 // of other datagrams.
 //
-// The network is locked during a call: keep must not use it or its handles. The
-// payload is valid until keep returns, and keep must not modify it. Addresses
-// have no zones.
+// The network is locked during a call: keep must not use it or its handles, and
+// must return, so it must not call [testing.T.FailNow]. The payload is valid
+// until keep returns, and keep must not modify it. Addresses have no zones.
 func (n *Network) Filter(keep func(from, to netip.AddrPort, payload []byte) bool) {
 	n.lock()
 	defer n.mu.Unlock()

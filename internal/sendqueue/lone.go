@@ -24,12 +24,12 @@ func (q *Queue) sendAlone(d *socket.Outgoing, control *socket.Control) error {
 	defer q.config.Leave()
 	q.lone.fill(d, control)
 	q.mu.Unlock()
-	_, err := q.submit(q.lone.datagram[:], false)
+	n, err := q.submit(q.lone.datagram[:], false)
 	q.mu.Lock()
 	q.lone = lone{}
 	q.pace.drained(1)
 	q.pace.sent()
-	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.ENOBUFS) && q.shortages.mayPause(d) {
+	if n == 0 && err == nil || errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.ENOBUFS) && q.shortages.mayPause(d) {
 		q.blocks.prepend(d, control)
 		q.startWorker()
 		return nil
@@ -38,11 +38,11 @@ func (q *Queue) sendAlone(d *socket.Outgoing, control *socket.Control) error {
 	q.bytes -= size
 	q.settled++
 	q.ledger.answer(1, size, err)
-	if !q.blocks.empty() {
+	if q.blocks.empty() {
+		q.draining = false
+	} else {
 		q.startWorker()
-		return err
 	}
-	q.draining = false
 	q.wake()
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 
 	"example.com/datagram/internal/socket"
 	"example.com/datagram/internal/testing/await"
@@ -100,8 +101,8 @@ func TestPiecesAreNotLone(t *testing.T) {
 
 // Without room, the datagram stays in the queue as a copy, and a worker sends it.
 func TestLoneWithoutRoom(t *testing.T) {
-	for _, full := range []error{syscall.EAGAIN, syscall.ENOBUFS} {
-		t.Run(full.Error(), func(t *testing.T) {
+	for name, full := range map[string]error{"EAGAIN": syscall.EAGAIN, "ENOBUFS": syscall.ENOBUFS, "none taken": nil} {
+		t.Run(name, func(t *testing.T) {
 			eachWay(t, func(t *testing.T, q *Queue, f *fakeSocket, send func([]byte, *socket.Control) error, reported *atomic.Int32) {
 				becomeSlow(q)
 				released := make(chan struct{})
@@ -155,5 +156,36 @@ func TestLoneBesideOthers(t *testing.T) {
 				t.Errorf("sent %q, want %q", got, want)
 			}
 		}
+	})
+}
+
+// The answer ends waits at once, even if what others queued meanwhile takes long.
+func TestLoneAnswerEndsWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q, f := newQueue(t, Config{Count: 2})
+		becomeSlow(q)
+		answers := make(chan int)
+		f.send = func([]socket.Outgoing, bool) (int, error) { return <-answers, nil }
+		send := func() error { return q.Enqueue(t.Context(), &socket.Outgoing{}, nil, nil, nil) }
+		go send() //nolint:errcheck // seen in the counts
+		synctest.Wait()
+		flushed, admitted := make(chan error, 1), make(chan error, 1)
+		go func() { flushed <- q.Flush(t.Context(), false) }()
+		synctest.Wait()
+		if err := send(); err != nil {
+			t.Fatal(err)
+		}
+		go func() { admitted <- send() }()
+		synctest.Wait()
+		if n := len(flushed) + len(admitted); n != 0 {
+			t.Errorf("%d have not waited", n)
+		}
+		answers <- 1
+		synctest.Wait()
+		if len(flushed) != 1 || len(admitted) != 1 {
+			t.Errorf("Flush has returned: %d, there was room: %d", len(flushed), len(admitted))
+		}
+		answers <- 1
+		answers <- 1
 	})
 }

@@ -15,8 +15,8 @@ type Books struct {
 	// or dropped.
 	Exact uint64
 	// Unseen counts datagrams that no ledger can account for: their receiver was closed, their
-	// interface was down, or they were dropped in a segmented message, which the kernel counts as
-	// one.
+	// interface was down, a processor was too busy for them, or they were dropped in a segmented
+	// message, which the kernel counts as one.
 	Unseen uint64
 }
 

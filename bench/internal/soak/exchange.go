@@ -45,6 +45,7 @@ func (x *exchange) run(r *rand.Rand) (b Books, err error) {
 	if err != nil {
 		return b, err
 	}
+	dropped := backlogDrops()
 	hurry := make(chan struct{})
 	reading := fork(r)
 	receiver.users.Go(func() { receiver.read(reading, hurry) })
@@ -76,7 +77,8 @@ func (x *exchange) run(r *rand.Rand) (b Books, err error) {
 		segments = segments || o.segments && offload == datagram.OffloadAll
 	}
 	isExact := func(s datagram.Stats) bool {
-		return !x.lossy && !ends && (!segments || s.KernelDrops == 0) // for segmented messages, KernelDrops is a lower bound
+		// For segmented messages, KernelDrops is a lower bound.
+		return !x.lossy && !ends && (!segments || s.KernelDrops == 0) && backlogDrops() == dropped
 	}
 	if !ends && err == nil {
 		receiver.drain(b.Sent, isExact)
