@@ -12,6 +12,7 @@ import (
 
 	"example.com/datagram"
 	"example.com/datagram/bench/internal/child"
+	"example.com/datagram/internal/testing/softnet"
 )
 
 // An exchange is traffic from a few handles to one. Each of them may be closed at any time.
@@ -45,7 +46,7 @@ func (x *exchange) run(r *rand.Rand) (b Books, err error) {
 	if err != nil {
 		return b, err
 	}
-	dropped := backlogDrops()
+	dropped := softnet.Drops()
 	hurry := make(chan struct{})
 	reading := fork(r)
 	receiver.users.Go(func() { receiver.read(reading, hurry) })
@@ -78,7 +79,7 @@ func (x *exchange) run(r *rand.Rand) (b Books, err error) {
 	}
 	isExact := func(s datagram.Stats) bool {
 		// For segmented messages, KernelDrops is a lower bound.
-		return !x.lossy && !ends && (!segments || s.KernelDrops == 0) && backlogDrops() == dropped
+		return !x.lossy && !ends && (!segments || s.KernelDrops == 0) && softnet.Drops() == dropped
 	}
 	if !ends && err == nil {
 		receiver.drain(b.Sent, isExact)
