@@ -306,27 +306,29 @@ func TestConnectDropsWhatStrangersSent(t *testing.T) {
 		// prepare brings what was sent to where Connect has to find it.
 		prepare func(t *testing.T, c *datagram.Conn)
 		late    int // strangers' datagrams that come after that
+		// underway says that nothing has waited until all that was sent has reached the socket.
+		underway bool
 	}{
-		{"in the system", 8, func(*testing.T, *datagram.Conn) {}, 0},
+		{"in the system", 8, func(*testing.T, *datagram.Conn) {}, 0, true},
 		{"in the channel", 2 * total, func(t *testing.T, c *datagram.Conn) {
 			c.Recv()
 			conntest.AwaitHeld(t, c, total)
-		}, 0},
+		}, 0, false},
 		// With the reader that slow those that come late are still in the system.
 		{"everywhere", 4, func(t *testing.T, c *datagram.Conn) {
 			ch := c.Recv()
 			await.Until(t, "the channel is full", func() bool { return len(ch) == cap(ch) })
-		}, 5},
+		}, 5, true},
 		{"in the channel and before it", 1, func(t *testing.T, c *datagram.Conn) {
 			await.Until(t, "the channel is full", func() bool { return len(c.Recv()) == 1 })
-		}, 0},
+		}, 0, true},
 		{"stopped", 2 * total, func(t *testing.T, c *datagram.Conn) {
 			c.Recv()
 			await.Until(t, "all was received", func() bool { return c.Stats().Received == total })
 			if err := c.StopRecv(); err != nil {
 				t.Fatal(err)
 			}
-		}, 0},
+		}, 0, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c := conntest.Loopback(t, datagram.WithRecvQueue(test.capacity, datagram.Block))
@@ -360,7 +362,8 @@ func TestConnectDropsWhatStrangersSent(t *testing.T) {
 			}
 			conntest.ExpectNumbers(t, ch, 2000, 2001)
 			dropped, delivered := uint64(total/2+test.late), uint64(total/2+1)
-			if s := c.Stats(); s.PolicyDrops != dropped || s.Delivered != delivered || s.Received != dropped+delivered || s.Held != 0 {
+			// What was on its way when Connect was called is kept out by the system.
+			if s := c.Stats(); s.PolicyDrops > dropped || s.PolicyDrops < dropped && !test.underway || s.Delivered != delivered || s.Received != s.PolicyDrops+delivered || s.Held != 0 {
 				t.Errorf("received %d = delivered %d + dropped %d + held %d, want %d dropped, %d delivered",
 					s.Received, s.Delivered, s.PolicyDrops, s.Held, dropped, delivered)
 			}
@@ -392,13 +395,13 @@ func TestConnectWhileStoppedOrServing(t *testing.T) {
 	if err := c.Disconnect(); err != nil {
 		t.Fatal(err)
 	}
-	conntest.WriteNumbers(t, stranger, 4, 5)
+	conntest.WriteNumbers(t, conntest.SocketTo(t, c), 4, 5) // the other may have been told that it was kept out
 	if got := await.Value(t, "the handler", handled); got != "4" {
 		t.Errorf("handled %q, want 4", got)
 	}
 	c.StopRecv()
 	await.Signal(t, "Serve", result)
-	if s := c.Stats(); s.PolicyDrops != 2 {
+	if s := c.Stats(); s.PolicyDrops != 2 && s.PolicyDrops != 1 { // the system keeps the second out if it is late
 		t.Errorf("PolicyDrops is %d, want 2", s.PolicyDrops)
 	}
 }
@@ -426,7 +429,7 @@ func TestConnectInsideAHandler(t *testing.T) {
 	}
 	c.StopRecv()
 	await.Signal(t, "Serve", result)
-	if s := c.Stats(); s.PolicyDrops != 2 {
-		t.Errorf("PolicyDrops is %d, want 2", s.PolicyDrops)
+	if s := c.Stats(); s.PolicyDrops > 2 { // fewer if the system has kept some out, which were late
+		t.Errorf("PolicyDrops is %d, want at most 2", s.PolicyDrops)
 	}
 }

@@ -67,13 +67,13 @@ func TestRealClients(t *testing.T) {
 	received := make(map[string]int)
 	for name, command := range map[string]func(host, port string) []string{
 		"nc": func(host, port string) []string {
-			return []string{"-u", "-w1", host, port} // ends a second after the last datagram
+			return []string{"-u", "-w20", host, port} // is ended once it has answered
 		},
 		"socat": func(host, port string) []string {
 			if strings.Contains(host, ":") {
 				host = "[" + host + "]"
 			}
-			return []string{"-t2", "-T2", "-", "UDP:" + net.JoinHostPort(strings.Trim(host, "[]"), port)}
+			return []string{"-t20", "-T20", "-", "UDP:" + net.JoinHostPort(strings.Trim(host, "[]"), port)}
 		},
 	} {
 		for _, addr := range listening {

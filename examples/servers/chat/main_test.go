@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -21,16 +22,9 @@ func TestMain(m *testing.M) { os.Exit(testenv.Tests{M: m}.Run()) }
 // group returns a group's address with a port that is free.
 func group(t *testing.T) string {
 	t.Helper()
-	probe, err := net.ListenPacket("udp4", ":0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	probe := conntest.QuietPort(t)
 	defer probe.Close()
-	_, port, err := net.SplitHostPort(probe.LocalAddr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return net.JoinHostPort("239.192.7.1", port)
+	return net.JoinHostPort("239.192.7.1", fmt.Sprint(probe.LocalAddr().Port()))
 }
 
 // A person has a program to type into and to read from.

@@ -94,8 +94,8 @@ func testConnectedElsewhere(s *suite) {
 
 // testRefused gets an ICMP error from a connected socket once, and continues.
 func testRefused(s *suite) {
-	a, b := s.listen("udp4", "127.0.0.1:0"), s.listen("udp4", "127.0.0.1:0")
-	addr := b.addr()
+	a := s.listen("udp4", "127.0.0.1:0")
+	b, addr := s.quiet()
 	if err := b.Close(); err != nil {
 		s.Fatal(err)
 	}
@@ -129,7 +129,8 @@ func testRefused(s *suite) {
 	}
 	b = s.listen("udp4", addr.String())
 	a.send(to(netip.AddrPort{}, []byte("there"))...)
-	b.expect([]byte("there"))
+	for string(b.receive(1)[0].Payload) == "anyone" { // which a busy system delivers late
+	}
 	b.send(to(a.addr(), []byte("here"))...)
 	a.expectAfterError([]byte("here"))
 }

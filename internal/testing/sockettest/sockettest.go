@@ -3,8 +3,10 @@ package sockettest
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"runtime"
@@ -119,6 +121,23 @@ type endpoint struct {
 // A datagram is a received datagram with its own memory.
 type datagram struct {
 	socket.Incoming
+}
+
+// quiet returns a socket on a port that, once it is closed, the system gives to nobody by itself
+// (net.ipv4.ip_local_port_range), and its address.
+func (s *suite) quiet() (*endpoint, netip.AddrPort) {
+	s.Helper()
+	for {
+		addr := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(10_000+rand.IntN(20_000)))
+		probe, err := s.Listen(s.T, "udp4", addr.String(), s.Config)
+		if err == nil {
+			probe.Close()
+			return s.listen("udp4", addr.String()), addr
+		}
+		if !errors.Is(err, inUse) {
+			s.Fatal(err)
+		}
+	}
 }
 
 // listen opens a socket with settings beyond those of the factory.
