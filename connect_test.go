@@ -121,7 +121,7 @@ func TestDisconnectUnconnected(t *testing.T) {
 // Linux forgets a port that it chose by itself, and makes the socket deaf.
 func TestDisconnectKeepsAddressAndPort(t *testing.T) {
 	testenv.NeedIPv6(t)
-	free := conntest.Loopback(t)
+	free := conntest.QuietPort(t)
 	explicit := free.LocalAddr().String()
 	free.Close()
 

@@ -263,8 +263,10 @@ func TestDrainRecvLosesNothing(t *testing.T) {
 	sent := 0
 	received := 0
 	for round := range rounds {
-		conntest.WriteNumbers(t, sender, sent, sent+20)
-		sent += 20
+		if sent-received < 150 { // more might not fit into the system's buffer
+			conntest.WriteNumbers(t, sender, sent, sent+20)
+			sent += 20
+		}
 		if round%3 == 0 {
 			served := conntest.Serve(background, c, func(d datagram.Datagram) {
 				if string(d.Payload) != fmt.Sprint(received) {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -91,6 +92,9 @@ func TestKernelKeepsFlowsOfAGroupTogether(t *testing.T) {
 // Handle cpu mod n gets what processor cpu has received, which on the loopback interface is that of the
 // sender.
 func TestSteeringByProcessor(t *testing.T) {
+	if cpus, err := os.ReadFile("/sys/class/net/lo/queues/rx-0/rps_cpus"); err == nil && strings.Trim(string(cpus), "0,\n") != "" {
+		t.Skip("RPS gives what lo receives to other processors")
+	}
 	var all unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &all); err != nil {
 		t.Fatal(err)
@@ -304,10 +308,8 @@ func TestOpenGroupSucceeds(t *testing.T) {
 // A plain socket on the port is in the way of a group of any size, and a group in that of a plain socket.
 func TestListenGroupBesideAPlainSocket(t *testing.T) {
 	testenv.NeedIPv6(t)
-	for _, test := range []struct{ network, address string }{
-		{"udp4", "127.0.0.1:0"}, {"udp6", "[::1]:0"}, {"udp", ":0"},
-	} {
-		plain := conntest.Listen(t, test.network, test.address)
+	for _, test := range []struct{ network, host string }{{"udp4", "127.0.0.1"}, {"udp6", "::1"}, {"udp", ""}} {
+		plain := conntest.QuietPortOf(t, test.network, test.host)
 		address := plain.LocalAddr().String()
 		for _, n := range []int{1, 2} {
 			for name, opts := range map[string][]datagram.Option{"": nil, "sharing": {datagram.WithReusePort()}} {

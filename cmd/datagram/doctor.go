@@ -191,7 +191,10 @@ func (d *doctor) transfer(ctx context.Context) {
 	}
 }
 
-// transfer sends datagrams over the loopback interface. It waits for them for a second.
+// patience is how long a busy machine may take to deliver what it sends to itself.
+const patience = 5 * time.Second
+
+// transfer sends datagrams over the loopback interface, and waits for them.
 func transfer(ctx context.Context, batch []datagram.Datagram) (sent, received datagram.Stats, err error) {
 	receiver, err := datagram.Listen(ctx, "udp4", "127.0.0.1:0")
 	if err != nil {
@@ -206,7 +209,7 @@ func transfer(ctx context.Context, batch []datagram.Datagram) (sent, received da
 	if _, err := sender.SendBatch(ctx, batch); err != nil {
 		return sent, received, err
 	}
-	waiting, cancel := context.WithTimeout(ctx, time.Second)
+	waiting, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	left := len(batch)
 	_ = receiver.Serve(waiting, func(d datagram.Datagram) {
@@ -257,7 +260,7 @@ func readECN(ctx context.Context, network, address string) (string, error) {
 			return fmt.Sprintf("sent with the mark %d, received with %d", datagram.ECT0, got), nil
 		}
 		return "", nil
-	case <-time.After(time.Second):
+	case <-time.After(patience):
 		return "a marked datagram got lost", nil
 	}
 }

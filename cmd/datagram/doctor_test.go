@@ -92,19 +92,30 @@ func TestDoctorFindsLossySocket(t *testing.T) {
 	conn := loopback(t)
 	address := conn.LocalAddr().String()
 	client := dialTo(t, address)
-	for !lossyAt(t, address) {
+	lose := func() {
 		for range 1000 {
 			if _, err := client.Write(make([]byte, 1000)); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	findings := diagnose(t)
-	if !slices.ContainsFunc(findings, func(f finding) bool {
-		return f.Check == "losses" && !f.OK && strings.HasPrefix(f.Detail, address+" (datagram.test ")
-	}) {
-		out, _ := json.Marshal(findings)
-		t.Errorf("not found: %s", out)
+	for !lossyAt(t, address) {
+		lose()
+	}
+	for tries := 0; ; tries++ { // only the worst sockets of the host are reported
+		findings := diagnose(t)
+		if slices.ContainsFunc(findings, func(f finding) bool {
+			return f.Check == "losses" && !f.OK && strings.HasPrefix(f.Detail, address+" (datagram.test ")
+		}) {
+			return
+		}
+		if tries == 20 {
+			out, _ := json.Marshal(findings)
+			t.Fatalf("not found: %s", out)
+		}
+		for range 20 {
+			lose()
+		}
 	}
 }
 

@@ -111,7 +111,18 @@ func TestWithNetworkErrors(t *testing.T) {
 					t.Errorf("to %v: %v", d.Addr, err)
 				}
 			}
-			err := await.Value(t, "a network error", errs)
+			var err error
+			await.Until(t, "a network error", func() bool {
+				select {
+				case err = <-errs:
+					return true
+				default:
+				}
+				if !receiving { // it was late for the send that was to meet it
+					conntest.TrySend(t, c, datagram.To(alive.LocalAddr(), []byte("to somebody")))
+				}
+				return false
+			})
 			var network *datagram.NetworkError
 			if !errors.As(err, &network) || !errors.Is(err, syscall.ECONNREFUSED) ||
 				network.Dst != dead || network.Offender != dead.Addr() || network.MTU != 0 {
@@ -138,6 +149,9 @@ func TestNetworkErrorsOfSends(t *testing.T) {
 			for _, to := range []netip.AddrPort{dead, conntest.AddrOf(peer)} {
 				if _, err := c.TrySend(datagram.To(to, []byte("tried"))); err != nil {
 					t.Fatal(err)
+				}
+				if !receiving && to == dead {
+					awaitPending(t, c) // for the next send to meet
 				}
 			}
 		}

@@ -5,11 +5,11 @@ package conntest
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
+	"strconv"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -106,8 +106,15 @@ func Reachable(c *datagram.Conn) netip.AddrPort {
 // (net.ipv4.ip_local_port_range).
 func QuietPort(tb testing.TB) *datagram.Conn {
 	tb.Helper()
+	return QuietPortOf(tb, "udp4", "127.0.0.1")
+}
+
+// QuietPortOf is QuietPort for a host.
+func QuietPortOf(tb testing.TB, network, host string) *datagram.Conn {
+	tb.Helper()
 	for {
-		c, err := datagram.Listen(tb.Context(), "udp4", fmt.Sprint("127.0.0.1:", 10_000+rand.IntN(20_000)))
+		address := net.JoinHostPort(host, strconv.Itoa(10_000+rand.IntN(20_000)))
+		c, err := datagram.Listen(tb.Context(), network, address)
 		if !errors.Is(err, syscall.EADDRINUSE) {
 			return made(tb)(c, err)
 		}
