@@ -378,7 +378,7 @@ func TestConnectWhileStoppedOrServing(t *testing.T) {
 	conntest.WriteNumbers(t, stranger, 0, 1)
 	conntest.WriteNumbers(t, peer, 1, 2)
 	conntest.AwaitHeld(t, c, 2)
-	c.StopRecv()
+	c.StopRecv() // the two are in the channel
 	conntest.WriteNumbers(t, stranger, 2, 3)
 	conntest.WriteNumbers(t, peer, 3, 4)
 	if err := c.Connect(conntest.AddrOf(peer)); err != nil {
@@ -402,7 +402,7 @@ func TestConnectWhileStoppedOrServing(t *testing.T) {
 	c.StopRecv()
 	await.Signal(t, "Serve", result)
 	if s := c.Stats(); s.PolicyDrops != 2 && s.PolicyDrops != 1 { // the system keeps the second out if it is late
-		t.Errorf("PolicyDrops is %d, want 2", s.PolicyDrops)
+		t.Errorf("PolicyDrops is %d, want 2, or 1", s.PolicyDrops)
 	}
 }
 

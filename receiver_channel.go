@@ -167,14 +167,8 @@ func (r *receiver) takeBack() {
 	var left []Datagram
 	for d := range r.ch {
 		r.ledger.takeBack(&d, len(r.ch))
-		if r.strangers.channel && r.strangers.isStranger(&d) {
-			r.ledger.policyDrops++
-			d.Release()
-			continue
-		}
 		left = append(left, d)
 	}
-	r.strangers.channel = false
 	for i := range left {
 		r.pending.PushFront(left[len(left)-1-i])
 	}

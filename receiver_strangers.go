@@ -11,7 +11,6 @@ type strangerFilter struct {
 	connects  int  // counts changes of connected
 	active    bool // the next datagrams may predate Connect
 	queued    bool // the socket may have held datagrams at Connect
-	channel   bool // the datagrams in the closed channel predate Connect
 	peer      netip.AddrPort
 	ports     bool // addresses have meaningful ports
 }
@@ -63,8 +62,6 @@ func (r *receiver) setPeer(peer netip.AddrPort) {
 	}
 	if r.state == receiving {
 		r.sortChannel()
-	} else {
-		f.channel = len(r.ch) > 0
 	}
 	// A receive in progress may bring datagrams from before Connect. End it, and leave later ones
 	// to the next.

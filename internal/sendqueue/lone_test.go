@@ -167,7 +167,7 @@ func TestLoneAnswerEndsWaits(t *testing.T) {
 		answers := make(chan int)
 		f.send = func([]socket.Outgoing, bool) (int, error) { return <-answers, nil }
 		send := func() error { return q.Enqueue(t.Context(), &socket.Outgoing{}, nil, nil, nil) }
-		go send() //nolint:errcheck // seen in the counts
+		go send()
 		synctest.Wait()
 		flushed, admitted := make(chan error, 1), make(chan error, 1)
 		go func() { flushed <- q.Flush(t.Context(), false) }()
