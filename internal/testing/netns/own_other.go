@@ -1,0 +1,6 @@
+//go:build !linux
+
+package netns
+
+// Own does nothing.
+func Own() {}
