@@ -155,8 +155,7 @@ func TestStreamContent(t *testing.T) {
 					await.Signal(t, "the receiver", done)
 				})
 			}
-			drops := softnet.Drops()
-			lost := func() bool { return softnet.Drops() != drops }
+			lost := softnet.Watch()
 			source := newStreamSource(1)
 			start := time.Now()
 			for total := streamLength(); total > 0; {

@@ -20,9 +20,10 @@ import (
 // Send does not wait until the datagram is sent: [Conn.Close] drops what is
 // queued, [Conn.Flush] and [Conn.Shutdown] wait for it. Settings that change
 // meanwhile, for example by [Conn.SetTTL], apply to it; [Metadata] belongs to
-// one datagram. If the system refuses the datagram, the error goes to the function set by [WithErrorHandler] and is counted in
-// [Stats]; to learn the outcome of one datagram, use [Conn.SendFunc]. Datagrams
-// to one destination leave in the order in which they were accepted.
+// one datagram. If the system refuses the datagram, the error goes to the
+// function set by [WithErrorHandler] and is counted in [Stats]; to learn the
+// outcome of one datagram, use [Conn.SendFunc]. Datagrams to one destination
+// leave in the order in which they were accepted.
 //
 // If the system reports ENOBUFS, it has no room for the datagram, for instance
 // in a device queue. Send retries such a datagram, with pauses, for about 13

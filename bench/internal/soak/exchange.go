@@ -46,7 +46,7 @@ func (x *exchange) run(r *rand.Rand) (b Books, err error) {
 	if err != nil {
 		return b, err
 	}
-	dropped := softnet.Drops()
+	lost := softnet.Watch()
 	hurry := make(chan struct{})
 	reading := fork(r)
 	receiver.users.Go(func() { receiver.read(reading, hurry) })
@@ -79,7 +79,7 @@ func (x *exchange) run(r *rand.Rand) (b Books, err error) {
 	}
 	isExact := func(s datagram.Stats) bool {
 		// For segmented messages, KernelDrops is a lower bound.
-		return !x.lossy && !ends && (!segments || s.KernelDrops == 0) && softnet.Drops() == dropped
+		return !x.lossy && !ends && (!segments || s.KernelDrops == 0) && !lost()
 	}
 	if !ends && err == nil {
 		receiver.drain(b.Sent, isExact)

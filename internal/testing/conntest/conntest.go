@@ -4,18 +4,16 @@ package conntest
 
 import (
 	"context"
-	"errors"
-	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
 	"strconv"
 	"sync/atomic"
-	"syscall"
 	"testing"
 
 	"example.com/datagram"
 	"example.com/datagram/internal/testing/await"
+	"example.com/datagram/internal/testing/testenv"
 )
 
 // The addresses of the loopback interface.
@@ -112,13 +110,9 @@ func QuietPort(tb testing.TB) *datagram.Conn {
 // QuietPortOf is QuietPort for a host.
 func QuietPortOf(tb testing.TB, network, host string) *datagram.Conn {
 	tb.Helper()
-	for {
-		address := net.JoinHostPort(host, strconv.Itoa(10_000+rand.IntN(20_000)))
-		c, err := datagram.Listen(tb.Context(), network, address)
-		if !errors.Is(err, syscall.EADDRINUSE) {
-			return made(tb)(c, err)
-		}
-	}
+	return CloseAtEnd(tb, testenv.QuietPort(tb, func(port int) (*datagram.Conn, error) {
+		return datagram.Listen(tb.Context(), network, net.JoinHostPort(host, strconv.Itoa(port)))
+	}))
 }
 
 // DeadAddr returns an address that refuses datagrams until the test ends: its port is taken by a handle that

@@ -7,7 +7,6 @@ import "syscall"
 // Errors with other numbers on Windows.
 const (
 	messageSize = syscall.EMSGSIZE
-	inUse       = syscall.EADDRINUSE
 	refused     = syscall.ECONNREFUSED
 	unreachable = syscall.ENETUNREACH
 )

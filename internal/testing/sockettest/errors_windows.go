@@ -5,7 +5,6 @@ import "golang.org/x/sys/windows"
 // Errors with other numbers on Windows.
 const (
 	messageSize = windows.WSAEMSGSIZE
-	inUse       = windows.WSAEADDRINUSE
 	refused     = windows.WSAECONNRESET
 	unreachable = windows.WSAENETUNREACH
 )

@@ -3,10 +3,8 @@ package sockettest
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"net"
 	"net/netip"
 	"runtime"
@@ -16,6 +14,7 @@ import (
 
 	"example.com/datagram/internal/batch"
 	"example.com/datagram/internal/socket"
+	"example.com/datagram/internal/testing/testenv"
 )
 
 // A Factory creates the sockets under test.
@@ -127,17 +126,10 @@ type datagram struct {
 // (net.ipv4.ip_local_port_range), and its address.
 func (s *suite) quiet() (*endpoint, netip.AddrPort) {
 	s.Helper()
-	for {
-		addr := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(10_000+rand.IntN(20_000)))
-		probe, err := s.Listen(s.T, "udp4", addr.String(), s.Config)
-		if err == nil {
-			probe.Close()
-			return s.listen("udp4", addr.String()), addr
-		}
-		if !errors.Is(err, inUse) {
-			s.Fatal(err)
-		}
-	}
+	e := s.endpoint(testenv.QuietPort(s, func(port int) (socket.Socket, error) {
+		return s.Listen(s.T, "udp4", fmt.Sprint("127.0.0.1:", port), s.Config)
+	}))
+	return e, e.addr()
 }
 
 // listen opens a socket with settings beyond those of the factory.
@@ -154,6 +146,11 @@ func (s *suite) open(network, address string, config socket.Config) *endpoint {
 	if err != nil {
 		s.Fatalf("listen %s %s: %v", network, address, err)
 	}
+	return s.endpoint(sock)
+}
+
+// endpoint wraps a socket, which is closed when the test ends.
+func (s *suite) endpoint(sock socket.Socket) *endpoint {
 	e := &endpoint{Socket: sock, t: s.T}
 	s.Cleanup(func() { e.batch.Free(); _ = e.Close() })
 	return e
